@@ -1,0 +1,66 @@
+# Every target works in .venv, which the first one that needs it sets up (tools/setup_env.py).
+# Variables: ONLY=05b (one notebook)  GPU=1 (TensorFlow for NVIDIA cards)  PYTHON=python3.12 (which Python)
+
+ifeq ($(OS),Windows_NT)
+  PY := .venv/Scripts/python.exe
+else
+  PY := .venv/bin/python
+endif
+
+# Jupyter and IPython keep their settings and histories in this folder instead of the home folder.
+export JUPYTER_CONFIG_DIR := $(CURDIR)/.jupyter/config
+export JUPYTER_DATA_DIR := $(CURDIR)/.jupyter/data
+export JUPYTER_RUNTIME_DIR := $(CURDIR)/.jupyter/runtime
+export JUPYTERLAB_SETTINGS_DIR := $(CURDIR)/.jupyter/lab/settings
+export JUPYTERLAB_WORKSPACES_DIR := $(CURDIR)/.jupyter/lab/workspaces
+export IPYTHONDIR := $(CURDIR)/.jupyter/ipython
+
+.DEFAULT_GOAL := help
+.PHONY: help course lab doctor test render lock clean env
+
+help: ## show this list
+	@echo "Deep learning for music information retrieval: a notebook course"
+	@echo
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo "  ONLY=05b takes one notebook, GPU=1 installs TensorFlow for NVIDIA cards, PYTHON=python3.12 chooses the Python."
+
+course: env ## run every notebook and write the HTML course, build/course/index.html (ONLY=05b: one)
+	@"$(PY)" tools/course.py run $(if $(ONLY),--only $(ONLY))
+
+lab: env ## open JupyterLab on the first notebook
+	@"$(PY)" -m jupyterlab --LabApp.news_url=None \
+	  --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate $(LAB_ARGS) notebooks/00_start_here.ipynb
+
+doctor: env ## check this machine
+	@"$(PY)" -m dl4mir_utils doctor
+
+test: env ## check style, run the unit tests, run every cell of every notebook
+	"$(PY)" -m ruff check .
+	"$(PY)" -m ruff format --check .
+	"$(PY)" -m pytest -q tests
+	"$(PY)" -m pytest -q --nbval-lax --nbval-current-env --nbval-cell-timeout=300 notebooks
+
+render: env ## run the notebooks and store their outputs, badges and tables (maintainers; ONLY=05b: one)
+	@"$(PY)" tools/course.py render $(if $(ONLY),--only $(ONLY))
+
+LOCK_OPTIONS := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+  --custom-compile-command "make lock" --extra course --extra test $(if $(UPGRADE),--upgrade)
+
+lock: env ## renew both lock files after a change of pyproject.toml (maintainers; UPGRADE=1: newest versions)
+	"$(PY)" -m venv build/uv
+	build/uv/bin/python -m pip install --quiet uv
+	build/uv/bin/python -m uv pip compile $(LOCK_OPTIONS) --extra cpu pyproject.toml -o requirements.lock
+	build/uv/bin/python -m uv pip compile $(LOCK_OPTIONS) --extra gpu --no-config -c requirements.lock \
+	  pyproject.toml -o requirements-gpu.lock
+
+clean: ## remove everything that was built, but not .venv
+	rm -rf build .jupyter .pytest_cache .ruff_cache dl4mir_utils.egg-info
+	find . -name .venv -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +
+
+# Returns at once when .venv is complete. Tries the environment's own Python first: it starts fastest.
+env:
+	@for python in "$(PY)" python3 python python3.13 python3.12 python3.11; do \
+	  if "$$python" -c "" >/dev/null 2>&1; then exec "$$python" -S tools/setup_env.py; fi; \
+	done; \
+	echo "No Python was found. Install Python 3.11, 3.12 or 3.13, then run the same command again." >&2; exit 1
