@@ -1,0 +1,11 @@
+"""Clip tables, splits, loaders and the input pipeline.
+
+`load(name)` gives a `ClipTable`; `table.split(...)` marks train, valid and test;
+`table.to_tf("train", seconds=2.56)` gives batches of `(audio, label)`.
+"""
+
+from dl4mir_utils.data.audio import audio_cache, load_audio
+from dl4mir_utils.data.sources import data_root, load
+from dl4mir_utils.data.table import ClipTable
+
+__all__ = ["ClipTable", "audio_cache", "data_root", "load", "load_audio"]

@@ -1,0 +1,38 @@
+"""The errors this package raises. Their messages say what to do; notebooks show the message alone."""
+
+
+class Dl4mirError(Exception):
+    """Base of all errors of this package."""
+
+    def _render_traceback_(self) -> list[str]:
+        """Tell IPython to show the message without the stack of calls."""
+        return [f"{type(self).__name__}: {self}"]
+
+
+class DataNotFoundError(Dl4mirError):
+    """A data set, table or file is not there."""
+
+
+class BadArgumentError(Dl4mirError, ValueError):
+    """An argument has a value that makes no sense here."""
+
+
+class AudioDecodeError(Dl4mirError):
+    """Audio could not be decoded. The message names every clip that failed.
+
+    Parameters
+    ----------
+    failures : dict of str to str
+        What went wrong, by clip id or file name.
+    """
+
+    def __init__(self, failures: dict[str, str]) -> None:
+        self.failures = failures
+        lines = [f"  {name}: {reason}" for name, reason in failures.items()]
+        noun = "clip" if len(failures) == 1 else "clips"
+        super().__init__(
+            f"{len(failures)} {noun} could not be decoded:\n"
+            + "\n".join(lines)
+            + "\nRestore the files (in a clone: git checkout -- data), or leave the clips out with "
+            "table.where(~table.frame.index.isin([...]))."
+        )

@@ -1,0 +1,224 @@
+"""The course's figures. Each function draws into `ax` (a new figure by default) and returns it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from dl4mir_utils.environment import COLOURS
+from dl4mir_utils.errors import BadArgumentError
+
+LINE_STYLES = ("-", "--", ":", "-.")
+MARKERS = "osD^vPX"
+
+
+def plot_waveform(audio: np.ndarray, sample_rate: int = 16000, ax: Axes | None = None, title: str = "") -> Axes:
+    """Draw amplitude against time in seconds.
+
+    Parameters
+    ----------
+    audio : float array (samples,) or (samples, 1)
+    sample_rate : int
+        In Hz.
+    ax : Axes, optional
+    title : str
+    """
+    ax = ax or plt.subplots()[1]
+    audio = np.ravel(audio)
+    ax.plot(np.arange(len(audio)) / sample_rate, audio, linewidth=0.6)
+    ax.set(xlabel="time (s)", ylabel="amplitude", title=title, xlim=(0, len(audio) / sample_rate), ylim=(-1.02, 1.02))
+    return ax
+
+
+def plot_log_mel(
+    log_mel: np.ndarray,
+    sample_rate: int = 16000,
+    hop_s: float = 0.016,
+    f_min_hz: float = 0.0,
+    f_max_hz: float | None = None,
+    ax: Axes | None = None,
+    title: str = "",
+    unit: str = "dB",
+) -> Axes:
+    """Draw a log-mel spectrogram: time in seconds, frequency in Hz at its place on the mel scale.
+
+    Parameters
+    ----------
+    log_mel : float array (frames, mels) or (frames, mels, 1)
+        One clip's output of `LogMel`.
+    sample_rate, hop_s, f_min_hz, f_max_hz
+        What `LogMel` was given.
+    ax : Axes, optional
+    title : str
+    unit : str
+        Label of the colour bar; a normalised spectrogram is no longer in dB.
+    """
+    import librosa
+
+    log_mel = np.asarray(log_mel)
+    if log_mel.ndim == 3 and log_mel.shape[-1] == 1:
+        log_mel = log_mel[..., 0]
+    if log_mel.ndim != 2:
+        raise BadArgumentError(f"plot_log_mel draws one clip, (frames, mels), not {log_mel.shape}: index the batch.")
+    ax = ax or plt.subplots()[1]
+    frames, mels = log_mel.shape
+    bands_hz = librosa.mel_frequencies(mels + 2, fmin=f_min_hz, fmax=f_max_hz or sample_rate / 2)
+    image = ax.imshow(
+        log_mel.T, origin="lower", aspect="auto", extent=(0, frames * hop_s, -0.5, mels - 0.5), interpolation="nearest"
+    )
+    ticks = [hz for hz in (125, 250, 500, 1000, 2000, 4000, 8000, 16000) if bands_hz[1] <= hz <= bands_hz[-2]]
+    ax.set_yticks(np.interp(ticks, bands_hz[1:-1], np.arange(mels)), [f"{hz}" for hz in ticks])
+    ax.set(xlabel="time (s)", ylabel="frequency (Hz)", title=title)
+    ax.figure.colorbar(image, ax=ax, label=unit)
+    return ax
+
+
+def plot_history(
+    history: Any, metric: str = "loss", ax: Axes | None = None, title: str = "", baseline: float | None = None
+) -> Axes:
+    """Draw learning curves: training solid, validation dashed.
+
+    Parameters
+    ----------
+    history : keras History, or dict of str to History
+        What `fit` returned; several of them by name.
+    metric : str
+        "loss", "accuracy", ...
+    ax : Axes, optional
+    title : str
+    baseline : float, optional
+        Drawn as a dotted line, e.g. the majority's accuracy.
+    """
+    histories = history if isinstance(history, Mapping) else {"": history}
+    ax = ax or plt.subplots()[1]
+    for index, (name, one) in enumerate(histories.items()):
+        curves = getattr(one, "history", one)
+        if metric not in curves:
+            raise BadArgumentError(f"There is no {metric!r} in this history; it has {', '.join(curves)}.")
+        look = {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)], "markersize": 4}
+        for key, style, role in ((metric, "-", "train"), (f"val_{metric}", "--", "valid")):
+            if key in curves:
+                epochs = np.arange(1, len(curves[key]) + 1)
+                ax.plot(epochs, curves[key], style, label=f"{name} {role}".strip(), markevery=0.1, **look)
+    if baseline is not None:
+        ax.axhline(baseline, color="#595959", linestyle=":", label="baseline")
+    ax.set(xlabel="epoch", ylabel=metric.replace("_", " "), title=title)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    return ax
+
+
+def plot_confusion(
+    truth: Sequence[int], predicted: Sequence[int], classes: Sequence[str], ax: Axes | None = None, title: str = ""
+) -> Axes:
+    """Draw which class is taken for which: counts, and in brackets the share of the row's clips.
+
+    Parameters
+    ----------
+    truth, predicted : int arrays (clips,)
+        Class numbers.
+    classes : sequence of str
+        Their names.
+    ax : Axes, optional
+    title : str
+    """
+    from sklearn.metrics import confusion_matrix
+
+    counts = confusion_matrix(truth, predicted, labels=range(len(classes)))
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    if ax is None:
+        side = 2.2 + 0.75 * len(classes)
+        ax = plt.subplots(figsize=(side + 0.6, side - 0.6))[1]
+    ax.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    for (row, column), count in np.ndenumerate(counts):
+        ax.text(
+            column,
+            row,
+            f"{count}\n({share[row, column]:.0%})" if count else "0",
+            ha="center",
+            va="center",
+            fontsize=11 if len(classes) <= 6 else 8,
+            color="white" if share[row, column] > 0.55 else "#1a1a1a",
+        )
+    wide = max(map(len, classes)) > 9 and len(classes) > 3
+    ax.set_xticks(range(len(classes)), classes, rotation=40 if wide else 0, ha="right" if wide else "center")
+    ax.set_yticks(range(len(classes)), classes)
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    ax.set(xlabel="predicted", ylabel="true", title=title)
+    return ax
+
+
+def plot_scores(
+    scores: Mapping[str, Sequence[float]],
+    baseline: float | None = None,
+    baseline_name: str = "majority",
+    xlabel: str = "accuracy",
+    ax: Axes | None = None,
+    title: str = "",
+) -> Axes:
+    """Draw systems against each other: every run a small dot, the mean a large one, a line from least to greatest.
+
+    Parameters
+    ----------
+    scores : dict of str to sequence of float
+        For each system its scores over seeds or folds.
+    baseline : float, optional
+        Drawn as a dotted line.
+    baseline_name, xlabel, title : str
+    ax : Axes, optional
+    """
+    ax = ax or plt.subplots(figsize=(8, 1.1 + 0.42 * len(scores)))[1]
+    for row, values in enumerate(scores.values()):
+        values = np.atleast_1d(values).astype(float)
+        colour = COLOURS[row % len(COLOURS)]
+        ax.plot([values.min(), values.max()], [row, row], color=colour, linewidth=2)
+        ax.plot(values, np.full(len(values), row), "|", color=colour, markersize=11)
+        ax.plot(values.mean(), row, MARKERS[row % len(MARKERS)], color=colour, markersize=9)
+        ax.annotate(
+            f"{values.mean():.2f}", (values.mean(), row), (0, 8), textcoords="offset points", ha="center", fontsize=10
+        )
+    if baseline is not None:
+        ax.axvline(baseline, color="#595959", linestyle=":", label=f"{baseline_name} {baseline:.2f}")
+        ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    ax.set_yticks(range(len(scores)), list(scores))
+    ax.set_ylim(len(scores) - 0.4, -0.7)
+    ax.grid(axis="x")
+    ax.set(xlabel=xlabel, title=title)
+    return ax
+
+
+def plot_probabilities(
+    probabilities: np.ndarray, classes: Sequence[str], hop_s: float, ax: Axes | None = None, title: str = ""
+) -> Axes:
+    """Draw how the class probabilities go along a clip.
+
+    Parameters
+    ----------
+    probabilities : float array (windows, classes)
+        A model's outputs for consecutive windows of one clip.
+    classes : sequence of str
+    hop_s : float
+        Distance between windows, in seconds.
+    ax : Axes, optional
+    title : str
+    """
+    probabilities = np.asarray(probabilities)
+    ax = ax or plt.subplots()[1]
+    edges = np.arange(len(probabilities) + 1) * hop_s
+    for index, name in enumerate(classes):
+        ax.stairs(
+            probabilities[:, index],
+            edges,
+            baseline=None,
+            label=name,
+            color=COLOURS[index % len(COLOURS)],
+            linestyle=LINE_STYLES[index % len(LINE_STYLES)],
+            linewidth=2.5,
+        )
+    ax.set(xlabel="time (s)", ylabel="probability", title=title, xlim=(0, edges[-1]), ylim=(-0.02, 1.02))
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    return ax

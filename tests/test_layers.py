@@ -1,0 +1,209 @@
+import keras
+import librosa
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dl4mir_utils import BadArgumentError
+from dl4mir_utils.layers import LogMel, RandomGain, SpecAugment
+
+RATE = 16000
+
+pytestmark = pytest.mark.filterwarnings("error::UserWarning")  # a notebook shows them as red boxes
+
+
+def make_audio(clips=3, samples=RATE):
+    """Noise, a chirp-like sum of tones, and noise with a silent half: float32 (clips, samples, 1)."""
+    rng = np.random.default_rng(0)
+    time = np.arange(samples) / RATE
+    audio = np.stack(
+        [0.3 * rng.standard_normal(samples)]
+        + [0.4 * np.sin(2 * np.pi * 440 * (i + 1) * time * (1 + time)) for i in range(clips - 1)]
+    ).clip(-1, 1)
+    audio[-1, samples // 2 :] = 0
+    return audio[..., np.newaxis].astype("float32")
+
+
+def librosa_mel(audio, power, hop=256, **kwargs):
+    """Mel of (batch, samples, 1) by librosa with the end padded as the layer does: (batch, frames, mels)."""
+    samples = audio.shape[1]
+    padded = np.pad(audio[..., 0], ((0, 0), (0, (-(-samples // hop) - 1) * hop + 512 - samples)))
+    mel = librosa.feature.melspectrogram(
+        y=padded, sr=RATE, n_fft=512, hop_length=hop, center=False, power=power, n_mels=64, **kwargs
+    )
+    return mel.transpose(0, 2, 1)
+
+
+@pytest.fixture(autouse=True)
+def float32_policy():
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
+@pytest.mark.parametrize("power", [1.0, 2.0])
+@pytest.mark.parametrize("range_hz", [{}, {"f_min_hz": 50.0, "f_max_hz": 6000.0}])
+def test_mel_equals_librosa(power, range_hz):
+    audio = make_audio()
+    log_mel = LogMel(power=power, dynamic_range_db=None, **range_hz)(audio).numpy()[..., 0]
+    expected = librosa_mel(
+        audio, power, **{name.replace("_hz", "").replace("_", ""): hz for name, hz in range_hz.items()}
+    )
+    mel = 10.0 ** (log_mel.astype("float64") / (20 / power))
+    assert log_mel.shape == expected.shape == (3, 63, 64)
+    np.testing.assert_allclose(mel[0], expected[0], rtol=1e-5)  # noise: every band holds something
+    for ours, theirs in zip(mel, expected, strict=True):  # tones: empty bands hold rounding errors
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5 * theirs.max())
+
+
+@pytest.mark.parametrize("top_db", [80.0, 40.0, None])
+@pytest.mark.parametrize(("power", "to_db"), [(2.0, librosa.power_to_db), (1.0, librosa.amplitude_to_db)])
+def test_decibels_equal_librosa_per_clip(power, to_db, top_db):
+    audio = make_audio() + 1e-3 * make_audio()[:1]  # a little noise everywhere: no band is empty
+    log_mel = LogMel(power=power, dynamic_range_db=top_db)(audio).numpy()[..., 0]
+    mel = librosa_mel(audio, power)
+    for ours, clip in zip(log_mel, mel, strict=True):
+        near_the_top = 80  # dB; further down, float32 rounding of the two Fourier transforms shows
+        expected = to_db(clip, ref=1.0, top_db=top_db)
+        audible = expected > expected.max() - near_the_top
+        np.testing.assert_allclose(ours[audible], expected[audible], rtol=0, atol=2e-3)
+        np.testing.assert_allclose(ours, expected, rtol=0, atol=0.02)
+
+
+def test_normalise_clip_and_silence():
+    log_mel = LogMel(normalise="clip")(make_audio()).numpy()
+    np.testing.assert_allclose(log_mel.mean(axis=(1, 2, 3)), 0, atol=1e-4)
+    np.testing.assert_allclose(log_mel.std(axis=(1, 2, 3)), 1, atol=1e-4)
+    assert not LogMel(normalise="clip")(np.zeros((1, RATE, 1), "float32")).numpy().any()
+
+
+@pytest.mark.parametrize(("pad_end", "samples"), [(True, 160000), (True, 40961), (False, 40961), (False, 512)])
+def test_shapes(pad_end, samples):
+    layer = LogMel(pad_end=pad_end)
+    output = layer(np.zeros((2, samples, 1), "float32"))
+    assert output.dtype == tf.float32
+    assert tuple(output.shape) == layer.compute_output_shape((2, samples, 1))
+    assert layer.compute_output_shape((None, None, 1)) == (None, None, 64, 1)
+    assert samples != 160000 or output.shape[1] == 625
+
+
+def make_model(samples=None):
+    return keras.Sequential(
+        [
+            keras.Input((samples, 1)),
+            RandomGain(6.0, seed=1),
+            LogMel(normalise="clip"),
+            SpecAugment(),
+            keras.layers.Conv2D(4, 3, activation="relu"),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(3, activation="softmax", dtype="float32"),
+        ]
+    )
+
+
+def test_variable_length_and_keras_save(tmp_path):
+    model = make_model()
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    for samples in (8000, RATE):
+        audio = make_audio(samples=samples)
+        np.testing.assert_array_equal(loaded.predict(audio, verbose=0), model.predict(audio, verbose=0))
+
+
+def test_all_arguments_survive_saving():
+    arguments = {
+        "sample_rate": 22050,
+        "window_s": 0.05,
+        "hop_s": 0.01,
+        "n_mels": 40,
+        "f_min_hz": 30.0,
+        "f_max_hz": 8000.0,
+        "power": 1.0,
+        "dynamic_range_db": None,
+        "pad_end": False,
+        "normalise": "clip",
+    }
+    config = LogMel.from_config(LogMel(**arguments, name="front").get_config()).get_config()
+    assert config | arguments | {"name": "front"} == config
+    masks = {"frequency_masks": 2, "frequency_width": 3, "time_masks": 4, "time_width": 5, "fill": "min"}
+    config = SpecAugment.from_config(SpecAugment(**masks).get_config()).get_config()
+    assert config | masks == config
+
+
+def test_export_to_saved_model(tmp_path):
+    model = make_model()
+    model.export(tmp_path / "exported", verbose=False)
+    served = tf.saved_model.load(tmp_path / "exported")
+    for samples in (8000, RATE):
+        audio = make_audio(samples=samples)
+        np.testing.assert_allclose(served.serve(audio), model(audio), atol=1e-6)
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_trains_under_every_policy(policy, jit_compile):
+    expected = LogMel()(make_audio()).numpy()
+    keras.config.set_dtype_policy(policy)
+    front = LogMel()
+    log_mel = front(make_audio())
+    assert log_mel.dtype == tf.float32
+    np.testing.assert_array_equal(log_mel, expected)
+    model = make_model(RATE)
+    model.compile("adam", "sparse_categorical_crossentropy", jit_compile=jit_compile)
+    before = [weight.numpy() for weight in model.trainable_weights]
+    history = model.fit(make_audio(), np.array([0, 1, 2]), epochs=2, verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
+    assert all((a != b.numpy()).any() for a, b in zip(before, model.trainable_weights, strict=True))
+
+
+def test_gradient_reaches_the_audio_also_in_silence():
+    audio = tf.constant(make_audio())
+    for power in (1.0, 2.0):
+        with tf.GradientTape() as tape:
+            tape.watch(audio)
+            loss = tf.reduce_sum(LogMel(power=power)(audio))
+        gradient = tape.gradient(loss, audio).numpy()
+        assert np.isfinite(gradient).all()
+        assert np.abs(gradient[0]).max() > 0
+
+
+@pytest.mark.parametrize("layer", [SpecAugment(2, 8, 2, 10), SpecAugment(fill="min"), RandomGain()])
+def test_augmentation_only_in_training(layer):
+    keras.utils.set_random_seed(0)
+    audio = make_audio()
+    inputs = tf.constant(audio) if isinstance(layer, RandomGain) else LogMel()(audio)
+    np.testing.assert_array_equal(layer(inputs), inputs)
+    np.testing.assert_array_equal(layer(inputs, training=False), inputs)
+    first, second = layer(inputs, training=True).numpy(), layer(inputs, training=True).numpy()
+    assert first.shape == tuple(inputs.shape)
+    assert (first != inputs.numpy()).any()
+    assert (first != second).any()
+
+
+@pytest.mark.parametrize("fill", ["mean", "min"])
+def test_masks_hold_the_clips_own_value(fill):
+    log_mel = LogMel()(make_audio())
+    masked = SpecAugment(1, 8, 1, 16, fill=fill)(log_mel, training=True).numpy()
+    for before, after in zip(log_mel.numpy(), masked, strict=True):
+        changed = np.abs(after - before) > 1e-3
+        expected = before.mean() if fill == "mean" else before.min()
+        np.testing.assert_allclose(after[changed], expected, atol=1e-3)
+
+
+def test_gain_stays_in_range():
+    audio = np.full((200, 10, 1), 0.1, "float32")
+    gain_db = 20 * np.log10(RandomGain(6.0, seed=0)(audio, training=True).numpy()[:, 0, 0] / 0.1)
+    assert -6.001 <= gain_db.min() < -4 < 4 < gain_db.max() <= 6.001
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"power": 3.0}, {"normalise": "batch"}, {"f_min_hz": 9000.0}, {"f_max_hz": 9000.0}],
+)
+def test_wrong_arguments(wrong):
+    with pytest.raises(BadArgumentError):
+        LogMel(**wrong)
+
+
+def test_wrong_rank_is_explained():
+    with pytest.raises(BadArgumentError, match="batch, samples, 1"):
+        LogMel()(np.zeros((2, RATE), "float32"))
