@@ -33,6 +33,6 @@ class AudioDecodeError(Dl4mirError):
         super().__init__(
             f"{len(failures)} {noun} could not be decoded:\n"
             + "\n".join(lines)
-            + "\nRestore the files (in a clone: git checkout -- data), or leave the clips out with "
-            "table.where(~table.frame.index.isin([...]))."
+            + "\nCheck that the files are there and whole (in a clone, `git checkout -- data` restores the course's "
+            "own), or leave the clips out: table.where(~table.frame.index.isin([...]))."
         )

@@ -69,7 +69,7 @@ def plot_log_mel(
     image = ax.imshow(
         log_mel.T, origin="lower", aspect="auto", extent=(0, frames * hop_s, -0.5, mels - 0.5), interpolation="nearest"
     )
-    ticks = [hz for hz in (125, 250, 500, 1000, 2000, 4000, 8000, 16000) if bands_hz[1] <= hz <= bands_hz[-2]]
+    ticks = [hz for hz in (500, 1000, 2000, 4000, 8000, 16000) if bands_hz[1] <= hz <= bands_hz[-2]]
     ax.set_yticks(np.interp(ticks, bands_hz[1:-1], np.arange(mels)), [f"{hz}" for hz in ticks])
     ax.set(xlabel="time (s)", ylabel="frequency (Hz)", title=title)
     ax.figure.colorbar(image, ax=ax, label=unit)
@@ -130,7 +130,7 @@ def plot_confusion(
     counts = confusion_matrix(truth, predicted, labels=range(len(classes)))
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     if ax is None:
-        side = 2.2 + 0.75 * len(classes)
+        side = min(2.2 + 0.75 * len(classes), 9)
         ax = plt.subplots(figsize=(side + 0.6, side - 0.6))[1]
     ax.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for (row, column), count in np.ndenumerate(counts):

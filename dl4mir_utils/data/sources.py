@@ -37,7 +37,7 @@ def load(name: str) -> ClipTable:
     name : str
         "mini/genre": clips labelled metal, electronic or orchestral.
         "mini/album": clips labelled with the soundtrack they come from, one of twelve.
-        "mini/tracker": all clips, labelled "tracker" (rendered from a module file) or "recorded".
+        "mini/tracker": all clips, labelled "tracker" (rendered from a module file) or "other".
 
     Returns
     -------
@@ -84,7 +84,7 @@ def _load_mini(name: str) -> ClipTable:
         folds = {"album_fold_track": "fold_track", "album_fold_clip": "fold_clip"}
         frame = frame[frame["album_fold_track"] != ""]
     else:
-        frame["label"] = frame["tracker"].astype(int).map({0: "recorded", 1: "tracker"})
+        frame["label"] = frame["tracker"].astype(int).map({0: "other", 1: "tracker"})
     kept = frame[list(folds)].astype(int).rename(columns=folds)
     frame = frame.drop(columns=[column for column in frame if "fold_" in column]).join(kept)
     return ClipTable(name, frame, tuple(sorted(frame["label"].unique())), root)

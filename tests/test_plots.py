@@ -1,0 +1,85 @@
+from types import SimpleNamespace
+
+import matplotlib
+import numpy as np
+import pytest
+
+from dl4mir_utils import BadArgumentError
+from dl4mir_utils.plots import (
+    plot_confusion,
+    plot_history,
+    plot_log_mel,
+    plot_probabilities,
+    plot_scores,
+    plot_waveform,
+)
+
+matplotlib.use("agg")
+
+import matplotlib.pyplot as plt
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def legend(ax):
+    return [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def test_waveform():
+    ax = plot_waveform(np.zeros((32000, 1)), 16000, title="silence")
+    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_title(loc="left") or ax.get_title()) == (
+        "time (s)",
+        "amplitude",
+        "silence",
+    )
+    assert ax.get_xlim() == (0, 2)
+
+
+def test_log_mel_ticks_stand_at_their_bands():
+    import librosa
+
+    ax = plot_log_mel(np.zeros((625, 64, 1)))
+    assert ax.get_xlim() == (0, 10)
+    bands = librosa.mel_frequencies(66, fmin=0, fmax=8000)[1:-1]
+    for place, text in zip(ax.get_yticks(), ax.get_yticklabels(), strict=True):
+        assert np.interp(place, np.arange(64), bands) == pytest.approx(float(text.get_text()))
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("time (s)", "frequency (Hz)")
+    assert ax.figure.axes[1].get_ylabel() == "dB"
+    with pytest.raises(BadArgumentError, match="one clip"):
+        plot_log_mel(np.zeros((4, 625, 64, 1)))
+
+
+def test_history():
+    one = SimpleNamespace(history={"loss": [2, 1], "val_loss": [3, 2]})
+    ax = plot_history({"a": one, "b": one}, baseline=0.5)
+    assert legend(ax) == ["a train", "a valid", "b train", "b valid", "baseline"]
+    assert [line.get_linestyle() for line in ax.lines] == ["-", "--", "-", "--", ":"]
+    assert ax.lines[0].get_xdata().tolist() == [1, 2]
+    assert legend(plot_history(one)) == ["train", "valid"]
+    with pytest.raises(BadArgumentError, match="it has loss, val_loss"):
+        plot_history(one, "accuracy")
+
+
+def test_confusion_gives_counts_and_shares():
+    ax = plot_confusion([0, 0, 0, 1], [0, 0, 1, 1], ["metal", "electronic", "orchestral"])
+    texts = [text.get_text() for text in ax.texts]
+    assert texts == ["2\n(67%)", "1\n(33%)", "0", "0", "1\n(100%)", "0", "0", "0", "0"]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("predicted", "true")
+
+
+def test_scores_show_every_run_the_mean_and_the_baseline():
+    ax = plot_scores({"svm": [0.6], "cnn": [0.5, 0.9]}, baseline=0.4)
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["svm", "cnn"]
+    assert [text.get_text() for text in ax.texts] == ["0.60", "0.70"]
+    assert legend(ax) == ["majority 0.40"]
+
+
+def test_probabilities_and_given_axes():
+    ax = plt.subplots()[1]
+    assert plot_probabilities(np.full((4, 2), 0.5), ["a", "b"], hop_s=2.5, ax=ax) is ax
+    assert ax.get_xlim() == (0, 10)
+    assert legend(ax) == ["a", "b"]
