@@ -7,13 +7,15 @@ else
   PY := .venv/bin/python
 endif
 
-# Jupyter and IPython keep their settings and histories in this folder instead of the home folder.
-export JUPYTER_CONFIG_DIR := $(CURDIR)/.jupyter/config
-export JUPYTER_DATA_DIR := $(CURDIR)/.jupyter/data
-export JUPYTER_RUNTIME_DIR := $(CURDIR)/.jupyter/runtime
-export JUPYTERLAB_SETTINGS_DIR := $(CURDIR)/.jupyter/lab/settings
-export JUPYTERLAB_WORKSPACES_DIR := $(CURDIR)/.jupyter/lab/workspaces
-export IPYTHONDIR := $(CURDIR)/.jupyter/ipython
+# Settings, histories and small caches stay in this folder instead of the home folder.
+export JUPYTER_CONFIG_DIR := $(CURDIR)/.home/jupyter/config
+export JUPYTER_DATA_DIR := $(CURDIR)/.home/jupyter/data
+export JUPYTER_RUNTIME_DIR := $(CURDIR)/.home/jupyter/runtime
+export JUPYTERLAB_SETTINGS_DIR := $(CURDIR)/.home/jupyterlab/settings
+export JUPYTERLAB_WORKSPACES_DIR := $(CURDIR)/.home/jupyterlab/workspaces
+export IPYTHONDIR := $(CURDIR)/.home/ipython
+export KERAS_HOME := $(CURDIR)/.home/keras
+export MPLCONFIGDIR := $(CURDIR)/.home/matplotlib
 
 .DEFAULT_GOAL := help
 .PHONY: help course lab doctor test render lock clean env
@@ -55,7 +57,7 @@ lock: env ## renew both lock files after a change of pyproject.toml (maintainers
 	  pyproject.toml -o requirements-gpu.lock
 
 clean: ## remove everything that was built, but not .venv
-	rm -rf build .jupyter .pytest_cache .ruff_cache dl4mir_utils.egg-info
+	rm -rf build .home .pytest_cache .ruff_cache dl4mir_utils.egg-info
 	find . -name .venv -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +
 
 # Returns at once when .venv is complete. Tries the environment's own Python first: it starts fastest.

@@ -136,7 +136,11 @@ def explain(output):
         return NO_SPACE
     if "DO NOT MATCH THE HASHES" in output:
         return BAD_HASH
-    if re.search(r"connection broken by|ConnectionError|Read timed out|SSLError|ProxyError|Name.*resolution", output):
+    # Without retries pip names no connection error: then not even the first package has a version.
+    nothing_came = "from versions: none" in output and not re.search("Downloading|Using cached", output)
+    if nothing_came and not os.environ.get("PIP_NO_INDEX"):
+        return NO_INDEX
+    if re.search(r"connection broken by|ConnectionError|Read timed out|SSLError|ProxyError", output):
         return NO_INDEX
     missing = re.search(r"No matching distribution found for (\S+)", output)
     if missing:
