@@ -1,4 +1,4 @@
-"""How long does training wait for data?
+"""Measure how long training waits for data.
 
 Trains a small convnet on the clips of `data/mini` (random crops of 2.56 s, batches of 16) and measures
 in every step how long it waits for the next batch and how long it computes. Printed per epoch: the
@@ -11,10 +11,12 @@ sets larger than the cache. Run it: `python benchmarks/input_pipeline.py`.
 import argparse
 import time
 
+from dl4mir_utils import setup  # before Keras: it quietens TensorFlow
+
+# isort: split
 import keras
 from keras import layers
 
-from dl4mir_utils import setup
 from dl4mir_utils.data import audio_cache, load
 from dl4mir_utils.layers import LogMel
 

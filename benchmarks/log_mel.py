@@ -1,4 +1,4 @@
-"""How fast is the log-mel front end, against librosa?
+"""Measure how fast the log-mel front end is, against librosa.
 
 One batch of 32 clips of 10 s at 16 kHz, as a training step would need it. Left: `LogMel` as one compiled
 TensorFlow function on whatever device TensorFlow uses. Right: a plain loop over
@@ -10,11 +10,13 @@ Run it: `python benchmarks/log_mel.py`.
 
 import time
 
+from dl4mir_utils import setup  # before TensorFlow: it quietens it
+
+# isort: split
 import librosa
 import numpy as np
 import tensorflow as tf
 
-from dl4mir_utils import setup
 from dl4mir_utils.layers import LogMel
 
 RATE, WINDOW, HOP, MELS = 16000, 512, 256, 64
