@@ -141,7 +141,7 @@ def plot_confusion(
             ha="center",
             va="center",
             fontsize=11 if len(classes) <= 6 else 8,
-            color="white" if share[row, column] > 0.55 else "#1a1a1a",
+            color="white" if share[row, column] > 0.7 else "#1a1a1a",
         )
     wide = max(map(len, classes)) > 9 and len(classes) > 3
     ax.set_xticks(range(len(classes)), classes, rotation=40 if wide else 0, ha="right" if wide else "center")
