@@ -32,7 +32,8 @@ course: env ## run every notebook and write the HTML course, build/course/index.
 
 lab: env ## open JupyterLab on the first notebook
 	@"$(PY)" -m jupyterlab --LabApp.news_url=None \
-	  --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate $(LAB_ARGS) notebooks/00_start_here.ipynb
+	  --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate --ServerApp.root_dir="$(CURDIR)" \
+	  --LanguageServerManager.autodetect=False $(LAB_ARGS) notebooks/00_start_here.ipynb
 
 doctor: env ## check this machine
 	@"$(PY)" -m dl4mir_utils doctor

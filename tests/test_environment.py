@@ -372,7 +372,7 @@ def test_only_unsuitable_pythons(course, monkeypatch):
     with pytest.raises(course.SetupError, match=r"(?s)3\.11, 3\.12 or 3\.13.*it is Python 3\.9.*PYTHON="):
         course.main()
     monkeypatch.setenv("PYTHON", "python3.9")
-    with pytest.raises(course.SetupError, match=r"python3\.9: it is Python 3\.9"):
+    with pytest.raises(course.SetupError, match=r"/usr/bin/python3: it is Python 3\.9"):
         course.main()
 
 

@@ -89,7 +89,7 @@ def find_python(chosen=""):
         if not why:
             return found[:2]
         if found or chosen:
-            refused.append(f"  {' '.join(command)}: {why}")
+            refused.append(f"  {found[0] if found else chosen}: {why}")
     raise SetupError(
         "The course needs Python 3.11, 3.12 or 3.13 (64 bit). Found here:\n" + "\n".join(dict.fromkeys(refused)) + "\n"
         "Install one (your system's packages, conda, pyenv or python.org), then run the same command again,\n"
