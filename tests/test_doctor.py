@@ -124,6 +124,11 @@ def test_decoder_that_gives_silence(monkeypatch):
     assert "changed" in failed(doctor._sound_files)
 
 
+def test_decoder_that_is_far_too_quiet(monkeypatch):
+    monkeypatch.setattr(soundfile, "read", lambda file: (0.01 * doctor._tone(16000), 16000))
+    assert "changed" in failed(doctor._sound_files)
+
+
 def test_decoder_that_changes_the_pitch(monkeypatch):
     monkeypatch.setattr(soundfile, "read", lambda file: (np.sin(np.arange(8000)), 16000))
     assert "changed" in failed(doctor._sound_files)
