@@ -124,7 +124,7 @@ def badges(repository: str, filename: str) -> str:
 
 def duration_text(seconds: float) -> str:
     """``35 s`` or ``1.4 min``."""
-    return f"{seconds / 60:.1f} min" if seconds >= 59.5 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds >= 59.5 else f"{max(seconds, 1):.0f} s"
 
 
 def memory_text(n_bytes: int) -> str:
