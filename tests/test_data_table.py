@@ -210,7 +210,7 @@ def test_second_use_reads_no_file(table):
 
 def test_summary(table):
     summary = table.split().summary()
-    assert summary.loc["low", ["clips", "tracks", "artists", "train", "test"]].tolist() == [6, 6, 4, 5, 1]
+    assert summary.loc["low", ["clips", "tracks", "groups", "train", "test"]].tolist() == [6, 6, 4, 5, 1]
     assert repr(table) == "ClipTable toy: 12 clips, 0 minutes, 2 classes"
     assert "<table" in table._repr_html_()
 

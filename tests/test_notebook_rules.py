@@ -13,7 +13,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 import notebooks as nbs  # noqa: E402
 
-TAGS = {"exercise", "solution", "setup"}
+TAGS = {"exercise", "solution", "setup", "model"}
 PATHS = nbs.notebook_paths(ROOT)
 EACH = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 
@@ -80,14 +80,14 @@ def test_readme_agrees_with_the_notebooks():
 def test_length(path):
     assert 30 <= len(nbs.read(path).cells) <= 70
     words = re.findall(r"[\w'’-]+", re.sub(r"<[^>]+>|\]\([^)]*\)", " ", prose(path)))
-    assert 1000 <= len(words) <= 2500
+    assert 1000 <= len(words) <= 2600
 
 
 @EACH
 def test_code_cells_are_short(path):
     lengths = sorted(sum(bool(line.strip()) for line in code.splitlines()) for code in sources(path, "code"))
     assert lengths[-1] <= 30
-    assert statistics.median(lengths) <= 5
+    assert statistics.median(lengths) <= 6
     assert statistics.quantiles(lengths, n=10, method="inclusive")[-1] <= 18
 
 
@@ -111,8 +111,8 @@ def test_tags(path):
     nb = nbs.read(path)
     assert {tag for cell in nb.cells for tag in nbs.tags(cell)} <= TAGS
     installs = [cell for cell in nb.cells if "setup" in nbs.tags(cell)]
-    assert len(installs) == 1 and "google.colab" in installs[0].source
-    order = [tag for cell in nb.cells for tag in nbs.tags(cell) if tag != "setup"]
+    assert [cell.source for cell in installs] == [nbs.setup_cell(nbs.repository_url(ROOT))]
+    order = [tag for cell in nb.cells for tag in nbs.tags(cell) if tag in ("exercise", "solution")]
     assert re.fullmatch(r"(exercise (solution )+)*", "".join(f"{tag} " for tag in order)), (
         "no stub without its solution"
     )

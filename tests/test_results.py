@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 
-from dl4mir_utils.metrics import majority_accuracy, score_range
+from dl4mir_utils.metrics import score_range
 from dl4mir_utils.results import report
 
 
@@ -24,5 +24,4 @@ def test_report():
 
 
 def test_metrics():
-    assert majority_accuracy(np.array([0, 1, 1]), np.array([1, 0, 0, 1])) == 0.5
     assert score_range([0.5, 0.7]) == "0.60 (0.50–0.70, n = 2)"

@@ -122,6 +122,21 @@ def badges(repository: str, filename: str) -> str:
     return f"[Open in Colab]({colab}) · [Open in Binder]({binder})"
 
 
+def setup_cell(repository: str) -> str:
+    """Source of the cell that fetches the course on Colab; ``kapre`` is what Colab lacks."""
+    folder = repository.rsplit("/", 1)[-1]
+    return (
+        "# On Colab this fetches the course and installs what Colab lacks; anywhere else it does nothing.\n"
+        "import sys\n"
+        "\n"
+        'if "google.colab" in sys.modules:\n'
+        f"    !test -d /content/{folder} || git clone --depth 1 {repository} /content/{folder}\n"
+        f"    %cd /content/{folder}/notebooks\n"
+        '    %pip install --no-deps "kapre>=0.4.1,<0.5"\n'
+        '    sys.path.insert(0, "..")'
+    )
+
+
 def duration_text(seconds: float) -> str:
     """``35 s`` or ``1.4 min``."""
     return f"{seconds / 60:.1f} min" if seconds >= 59.5 else f"{max(seconds, 1):.0f} s"
@@ -141,7 +156,7 @@ def measured_text(seconds: float, peak_memory_bytes: int) -> str:
 
 
 def fill_notebook(nb: NotebookNode, repository: str, filename: str, measured: str) -> None:
-    """Write the badges and the measured line into a notebook.
+    """Write the badges, the Colab cell and the measured line into a notebook.
 
     Raises
     ------
@@ -149,6 +164,9 @@ def fill_notebook(nb: NotebookNode, repository: str, filename: str, measured: st
         If a pair of markers is missing.
     """
     nb.cells[0].source = fill(nb.cells[0].source, "badges", f"\n{badges(repository, filename)}\n")
+    for cell in nb.cells:
+        if "setup" in tags(cell):
+            cell.source = setup_cell(repository)
     for cell in nb.cells:
         if cell.cell_type == "markdown" and "<!-- measured -->" in cell.source:
             cell.source = fill(cell.source, "measured", measured)

@@ -183,13 +183,13 @@ class ClipTable:
         )
 
     def summary(self) -> pd.DataFrame:
-        """Return the number of clips, tracks, artists and minutes by class, and of clips by split."""
+        """Return the number of clips, tracks, groups and minutes by class, and of clips by split."""
         by_class = self.frame.groupby("label")
         table = pd.DataFrame(
             {
                 "clips": by_class.size(),
                 "tracks": by_class["track"].nunique(),
-                "artists": by_class["group"].nunique(),
+                "groups": by_class["group"].nunique(),
                 "minutes": (by_class["duration_s"].sum() / 60).round(1),
             }
         )
