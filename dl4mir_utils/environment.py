@@ -43,13 +43,14 @@ def setup(seed: int = 0) -> None:
         Seed of Python, NumPy and TensorFlow (`keras.utils.set_random_seed`). On a GPU, and on a
         different number of cores, results still differ in the last digits.
     """
-    for name in ("tensorflow", "absl", "numba", "matplotlib"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-
     import kapre
     import keras
     import matplotlib
     import tensorflow as tf
+
+    # After the imports: TensorFlow sets its own level when it is loaded.
+    for name in ("tensorflow", "absl", "numba", "matplotlib"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
     keras.utils.set_random_seed(seed)
     matplotlib.rcParams.update(STYLE)
