@@ -17,6 +17,9 @@ export IPYTHONDIR := $(CURDIR)/.home/ipython
 export KERAS_HOME := $(CURDIR)/.home/keras
 export MPLCONFIGDIR := $(CURDIR)/.home/matplotlib
 
+# JupyterLab's question whether to fetch news, answered: a course that works offline asks for nothing.
+NEWS := $(JUPYTERLAB_SETTINGS_DIR)/@jupyterlab/apputils-extension
+
 .DEFAULT_GOAL := help
 .PHONY: help course lab doctor test render lock clean env
 
@@ -31,6 +34,7 @@ course: env ## run every notebook and write the HTML course, build/course/index.
 	@"$(PY)" tools/course.py run $(if $(ONLY),--only $(ONLY))
 
 lab: env ## open JupyterLab on the first notebook
+	@mkdir -p "$(NEWS)" && echo '{"fetchNews": "false"}' > "$(NEWS)/notification.jupyterlab-settings"
 	@"$(PY)" -m jupyterlab --LabApp.news_url=None \
 	  --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate --ServerApp.root_dir="$(CURDIR)" \
 	  --LanguageServerManager.autodetect=False $(LAB_ARGS) notebooks/00_start_here.ipynb

@@ -25,3 +25,4 @@ def test_report():
 
 def test_metrics():
     assert score_range([0.5, 0.7]) == "0.60 (0.50–0.70, n = 2)"
+    assert score_range([0.5]) == "0.50 (n = 1)"
