@@ -21,7 +21,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import course_html
-import notebooks as nbs
 import psutil
 from ipykernel.kernelspec import get_kernel_dict
 from jupyter_client import AsyncKernelManager
@@ -32,6 +31,8 @@ from nbformat import NotebookNode
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from traitlets import default
+
+import notebooks as nbs
 
 ROOT = Path(__file__).resolve().parents[1]
 CELL_TIMEOUT_S = 1800

@@ -124,14 +124,14 @@ def badges(repository: str, filename: str) -> str:
 
 def setup_cell(repository: str) -> str:
     """Source of the cell that fetches the course on Colab; ``kapre`` is what Colab lacks."""
-    folder = repository.rsplit("/", 1)[-1]
     return (
         "# On Colab this fetches the course and installs what Colab lacks; anywhere else it does nothing.\n"
         "import sys\n"
         "\n"
         'if "google.colab" in sys.modules:\n'
-        f"    !test -d /content/{folder} || git clone --depth 1 {repository} /content/{folder}\n"
-        f"    %cd /content/{folder}/notebooks\n"
+        "    %cd /content\n"
+        f"    !git clone --depth 1 {repository} course\n"
+        "    %cd course/notebooks\n"
         '    %pip install --no-deps "kapre>=0.4.1,<0.5"\n'
         '    sys.path.insert(0, "..")'
     )
