@@ -18,6 +18,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 import course  # noqa: E402
 import course_html  # noqa: E402
+
 import notebooks as nbs  # noqa: E402
 
 LOADED = re.compile(

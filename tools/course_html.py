@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import notebooks as nbs
 from latex2mathml.converter import convert as latex_to_mathml
 from markupsafe import Markup
 from nbconvert.filters import Highlight2HTML, ansi2html
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath, MathInlineParser
 from nbformat import NotebookNode
 from pygments.formatters import HtmlFormatter
+
+import notebooks as nbs
 
 PAGE_FOLDER = Path(__file__).parent / "course_page"
 MIME_ORDER = ("text/html", "text/markdown", "image/svg+xml", "image/png", "image/jpeg", "text/latex", "text/plain")
