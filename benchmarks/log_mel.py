@@ -20,7 +20,8 @@ import tensorflow as tf
 from dl4mir_utils.layers import LogMel
 
 RATE, WINDOW, HOP, MELS = 16000, 512, 256, 64
-BATCH, SECONDS, REPEATS = 32, 10, 15
+BATCH, SECONDS = 32, 10
+TURNS, BATCHES_PER_TURN = 4, 5
 
 
 def librosa_batch(padded):
@@ -45,14 +46,15 @@ def main():
     batch = tf.constant(audio[..., np.newaxis])
     layer = tf.function(LogMel(sample_rate=RATE, n_mels=MELS))
     difference = np.abs(layer(batch).numpy()[..., 0] - librosa_batch(padded)).max()
+    # In turns of several batches, as in training, where one batch follows the other; the turn's first is not counted.
     times = {"LogMel": [], "librosa": []}
-    for _ in range(REPEATS):
-        start = time.perf_counter()
-        layer(batch).numpy()
-        middle = time.perf_counter()
-        librosa_batch(padded)
-        times["LogMel"].append(middle - start)
-        times["librosa"].append(time.perf_counter() - middle)
+    for _ in range(TURNS):
+        for name, run in [("LogMel", lambda: layer(batch).numpy()), ("librosa", lambda: librosa_batch(padded))]:
+            for repeat in range(BATCHES_PER_TURN + 1):
+                start = time.perf_counter()
+                run()
+                if repeat:
+                    times[name].append(time.perf_counter() - start)
     medians = {name: np.median(values) for name, values in times.items()}
     for name, median in medians.items():
         print(f"{name:8} {1000 * median:7.1f} ms a batch of {BATCH} x {SECONDS} s")
