@@ -18,7 +18,6 @@ instruments have random swing: `--check` names the clips that differ, why, how m
 """
 
 import argparse
-import csv
 import hashlib
 import io
 import shutil
@@ -190,7 +189,7 @@ def build(packages: pd.DataFrame, tracks: pd.DataFrame, work: Path, target: Path
                 }
             )
     clips = add_folds(pd.DataFrame(rows))
-    clips.to_csv(target / "clips.csv", index=False, lineterminator="\n", quoting=csv.QUOTE_MINIMAL)
+    clips.to_csv(target / "clips.csv", index=False, lineterminator="\n")
     return clips
 
 

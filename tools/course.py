@@ -294,10 +294,7 @@ def _cards(root: Path, runs: dict[str, Run]) -> list[dict]:
 def _write_notebook_page(root: Path, path: Path, nb: NotebookNode, run: Run) -> None:
     build = root / "build" / "course"
     # The page shows what this run took, not what stands in the stored notebook.
-    for cell in nb.cells:
-        if cell.cell_type == "markdown" and "<!-- measured -->" in cell.source:
-            measured = nbs.measured_text(run.seconds, run.peak_memory_bytes)
-            cell.source = nbs.fill(cell.source, "measured", measured)
+    nbs.fill_measured(nb, nbs.measured_text(run.seconds, run.peak_memory_bytes))
     sounds = nbs.extract_sound(nb, path.stem)
     cells, sections = course_html.notebook_cells(nb, path.parent)
     order = [(p.with_suffix(".html").name, nbs.title(nbs.read(p))) for p in nbs.notebook_paths(root)]

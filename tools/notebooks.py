@@ -155,6 +155,15 @@ def measured_text(seconds: float, peak_memory_bytes: int) -> str:
     )
 
 
+def fill_measured(nb: NotebookNode, measured: str) -> bool:
+    """Write the measured line into the cell that has a place for it; return whether there is one."""
+    for cell in nb.cells:
+        if cell.cell_type == "markdown" and "<!-- measured -->" in cell.source:
+            cell.source = fill(cell.source, "measured", measured)
+            return True
+    return False
+
+
 def fill_notebook(nb: NotebookNode, repository: str, filename: str, measured: str) -> None:
     """Write the badges, the Colab cell and the measured line into a notebook.
 
@@ -167,11 +176,8 @@ def fill_notebook(nb: NotebookNode, repository: str, filename: str, measured: st
     for cell in nb.cells:
         if "setup" in tags(cell):
             cell.source = setup_cell(repository)
-    for cell in nb.cells:
-        if cell.cell_type == "markdown" and "<!-- measured -->" in cell.source:
-            cell.source = fill(cell.source, "measured", measured)
-            return
-    raise ValueError("no cell holds <!-- measured --> … <!-- /measured -->")
+    if not fill_measured(nb, measured):
+        raise ValueError("no cell holds <!-- measured --> … <!-- /measured -->")
 
 
 def index_table(root: Path) -> str:

@@ -13,15 +13,8 @@ MINI_TASKS = {
     "mini/album": "which of twelve soundtracks",
     "mini/tracker": "rendered from a tracker module or not",
 }
-# Full-size data sets whose loaders are not written yet, and what teaches the same until then.
-PLANNED = {
-    "fma_small": "mini/genre",
-    "gtzan": "mini/genre",
-    "jamendo_vad": "mini/genre",
-    "magnatagatune": "mini/genre",
-    "jamendo_lyrics": "mini/genre",
-    "ultrastar_cc": "mini/genre",
-}
+# Full-size data sets whose loaders are not written yet.
+PLANNED = ("fma_small", "gtzan", "jamendo_vad", "magnatagatune", "jamendo_lyrics", "ultrastar_cc")
 
 
 def data_root() -> Path:
@@ -56,7 +49,7 @@ def load(name: str) -> ClipTable:
     if name in PLANNED:
         raise DataNotFoundError(
             f"The loader of {name!r} is not part of this version of the course yet. "
-            f"Use load({PLANNED[name]!r}) now: the code after that line stays the same."
+            "Use load('mini/genre') now: the code after that line stays the same."
         )
     known = "; ".join(f"{task!r} ({what})" for task, what in MINI_TASKS.items())
     raise BadArgumentError(f"There is no data set {name!r}. There are: {known}.")
