@@ -1,0 +1,17 @@
+"""Checks of the exercises: each says whether an answer is right and, if not, what to look at.
+
+A check prints one line. It never shows the solution and never raises: a notebook runs through with its stubs.
+One module holds the checks of one notebook.
+"""
+
+from dl4mir_utils.checks.genre import check_05b_balanced, check_05b_leak, check_05b_nested
+from dl4mir_utils.checks.start_here import check_00_frames, check_00_loudest, check_00_neighbours
+
+__all__ = [
+    "check_00_frames",
+    "check_00_loudest",
+    "check_00_neighbours",
+    "check_05b_balanced",
+    "check_05b_leak",
+    "check_05b_nested",
+]

@@ -1,0 +1,75 @@
+"""Sounds made from formulas, for the notebooks on pitch and chords."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from dl4mir_utils.errors import BadArgumentError
+
+NOTE_NAMES = ("A", "A♯", "B", "C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯")
+
+
+def note_frequency(semitones: float) -> float:
+    """Return the frequency in Hz of the note so many semitones above A4 (440 Hz), in equal temperament."""
+    return 440.0 * 2.0 ** (semitones / 12)
+
+
+def tone(
+    frequencies_hz: float | Sequence[float],
+    seconds: float = 1.0,
+    sample_rate: int = 16000,
+    wave: Literal["sine", "sawtooth"] = "sine",
+    phases: float | Sequence[float] = 0.0,
+) -> np.ndarray:
+    """Return one tone, or several at once, with 10 ms of fade at either end.
+
+    Parameters
+    ----------
+    frequencies_hz : float or list of float
+        Frequency of each tone, in Hz.
+    seconds : float
+        Length.
+    sample_rate : int
+        In Hz.
+    wave : {"sine", "sawtooth"}
+        A sine has one frequency; a sawtooth has all whole multiples of it, the k-th at 1/k of the
+        amplitude. Multiples above half the sample rate are left out, so nothing is aliased.
+    phases : float or list of float
+        Where each tone starts in its period, from 0 to 1.
+
+    Returns
+    -------
+    float32 array (samples,)
+        With a peak of 0.5.
+
+    Raises
+    ------
+    BadArgumentError
+        A frequency is not between 0 and half the sample rate, or there is no such wave.
+    """
+    frequencies = np.atleast_1d(np.asarray(frequencies_hz, float))
+    if not ((frequencies > 0) & (frequencies < sample_rate / 2)).all():
+        raise BadArgumentError(f"At {sample_rate} Hz a tone must lie between 0 and {sample_rate / 2:g} Hz.")
+    if wave not in ("sine", "sawtooth"):
+        raise BadArgumentError(f"wave is {wave!r}; it must be 'sine' or 'sawtooth'.")
+    samples = round(seconds * sample_rate)
+    time_s = np.arange(samples) / sample_rate
+    audio = np.zeros(samples)
+    for frequency, phase in zip(frequencies, np.broadcast_to(phases, frequencies.shape), strict=True):
+        multiples = 1 if wave == "sine" else int(sample_rate / 2 // frequency)
+        for k in range(1, multiples + 1):
+            audio += np.sin(2 * np.pi * k * (frequency * time_s + phase)) / k
+    fade = np.minimum(1, np.minimum(time_s, time_s[::-1]) / 0.01)
+    audio *= fade
+    return (0.5 * audio / np.abs(audio).max()).astype(np.float32)
+
+
+def add_noise(audio: np.ndarray, snr_db: float, rng: np.random.Generator) -> np.ndarray:
+    """Add white noise to float (..., samples) so that each sound has the signal-to-noise ratio `snr_db`.
+
+    The ratio is that of the powers over the whole length, in dB: 0 dB is as much noise as signal.
+    """
+    power = np.mean(np.square(audio, dtype=float), axis=-1, keepdims=True)
+    noise = rng.standard_normal(audio.shape)
+    return (audio + np.sqrt(power * 10 ** (-snr_db / 10)) * noise).astype(np.float32)
