@@ -13,6 +13,18 @@ class DataNotFoundError(Dl4mirError):
     """A data set, table or file is not there."""
 
 
+class DownloadError(DataNotFoundError):
+    """A data set could not be fetched. The message names what was tried and the next step."""
+
+
+class ChecksumError(DownloadError):
+    """What came over the network, or lies on the disk, is not the file the course knows."""
+
+
+class UnsafeArchiveError(DownloadError):
+    """An archive holds something that no honest data set needs. Nothing of it was kept."""
+
+
 class BadArgumentError(Dl4mirError, ValueError):
     """An argument has a value that makes no sense here."""
 

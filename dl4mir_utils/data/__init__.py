@@ -5,7 +5,8 @@
 """
 
 from dl4mir_utils.data.audio import audio_cache, load_audio
+from dl4mir_utils.data.download import data_sets, fetch, remove, verify
 from dl4mir_utils.data.sources import data_root, load
 from dl4mir_utils.data.table import ClipTable
 
-__all__ = ["ClipTable", "audio_cache", "data_root", "load", "load_audio"]
+__all__ = ["ClipTable", "audio_cache", "data_root", "data_sets", "fetch", "load", "load_audio", "remove", "verify"]
