@@ -5,7 +5,7 @@ import soundfile
 import tensorflow as tf
 
 from dl4mir_utils import AudioDecodeError, BadArgumentError, DataNotFoundError
-from dl4mir_utils.data import ClipTable, audio_cache, load
+from dl4mir_utils.data import ClipTable, audio_cache, data_root, frame_labels, load, merge_segments
 
 RATE = 16000
 CLIPS, SECONDS = 12, 1.5
@@ -246,11 +246,107 @@ def test_load_mini(mini):
 
 
 def test_load_errors(mini, tmp_path):
-    with pytest.raises(DataNotFoundError, match=r"'fma_small' is not part of this version.*load\('mini/genre'\)"):
-        load("fma_small")
-    with pytest.raises(BadArgumentError, match="mini/genre"):
+    with pytest.raises(BadArgumentError, match=r"no data set 'mini/gnere'. Did you mean 'mini/genre'\? There are"):
         load("mini/gnere")
+    with pytest.raises(BadArgumentError, match="Did you mean 'jamendolyrics'"):
+        load("jamendo_lyrics")
+    with pytest.raises(BadArgumentError, match="mini/genre comes with the course: leave root out"):
+        load("mini/genre", root=tmp_path)
+    with pytest.raises(BadArgumentError, match="mini/genre: got an unexpected keyword argument 'split'"):
+        load("mini/genre", split="random")
     (tmp_path / "mini" / "clips.csv").unlink()
     with pytest.raises(DataNotFoundError, match="DL4MIR_DATA") as caught:
         load("mini/genre")
     assert str(tmp_path) not in str(caught.value)
+
+
+def test_an_empty_download_cache_does_not_hide_the_courses_clips(tmp_path, monkeypatch):
+    monkeypatch.setenv("DL4MIR_DATA", str(tmp_path))
+    assert len(load("mini/tracker")) == 468
+    assert data_root().name == "data"
+
+
+@pytest.fixture
+def tagged(table):
+    """Clips with several labels: those of clip 0 to 11 are the digits of its number."""
+    frame = table.frame.assign(label=[tuple(sorted(set(str(number)))) for number in range(CLIPS)])
+    return ClipTable("tags", frame, tuple("0123456789"), table.root)
+
+
+def test_several_labels(tagged):
+    expected = np.array([[digit in str(clip) for digit in "0123456789"] for clip in range(CLIPS)])
+    np.testing.assert_array_equal(tagged.labels(), expected)
+    dataset = tagged.to_tf(batch=5, crop="random", seconds=0.5)
+    assert dataset.element_spec[1].shape.as_list() == [None, 10]
+    clip, _, labels, _ = collect(dataset)
+    np.testing.assert_array_equal(labels, expected[clip])
+    assert tagged.summary().loc[["0", "1", "2"], "clips"].tolist() == [2, 3, 1]
+    assert tagged.split().summary()["test"].sum() == 3  # clips 0, 1 and 2
+    assert tagged.windows(seconds=0.5)["label"].iloc[-1] == ("1",)
+
+
+@pytest.fixture
+def sung(table):
+    """Clip i is sung from 0.1 * i seconds on for half a second, in two parts that touch."""
+    segments = [((a / 10, a / 10 + 0.2, "sing"), (a / 10 + 0.2, a / 10 + 0.5, "sing")) for a in range(CLIPS)]
+    frame = table.frame.assign(segments=segments, label="nosing")
+    return ClipTable("songs", frame, ("nosing", "sing"), table.root)
+
+
+@pytest.mark.parametrize("crop", ["random", "center", "all"])
+def test_timed_labels_follow_the_crop(sung, crop):
+    dataset = sung.to_tf(batch=5, crop=crop, seconds=0.7, hop_s=0.01)
+    clip, start, labels, _ = collect(dataset)
+    assert labels.dtype == np.int32
+    assert labels.shape == (len(clip), 70)
+    middle = start[:, np.newaxis] / RATE + 0.01 * np.arange(70) + 0.005
+    expected = (middle >= clip[:, np.newaxis] / 10) & (middle < clip[:, np.newaxis] / 10 + 0.5)
+    np.testing.assert_array_equal(labels, expected)
+    assert 0.2 < labels.mean() < 0.8
+    _, _, one_each, _ = collect(sung.to_tf(batch=5, crop="all", seconds=0.5))
+    assert one_each.tolist() == [{"nosing": 0, "sing": 1}[label] for label in sung.windows(seconds=0.5)["label"]]
+    assert one_each[:3].tolist() == [1, 0, 0]
+
+
+def test_timed_labels_of_whole_and_of_cut_files(sung, table):
+    frame = sung.frame.assign(start_s=0.5, duration_s=[1.0] * 11 + [0.8])
+    parts = ClipTable("parts", frame, sung.classes, sung.root)
+    labels = [label[0].tolist() for _, label in parts.to_tf(batch=1, hop_s=0.3).as_numpy_iterator()]
+    assert labels[5] == [1, 1, 0, 0]  # sung from 0.5 to 1.0 s of the file: 0.3 s and two thirds of the next
+    assert labels[11] == [0, 0, 1]
+    with pytest.raises(BadArgumentError, match="toy has no timed labels"):
+        table.to_tf(hop_s=0.1)
+    with pytest.raises(BadArgumentError, match="must be positive"):
+        sung.to_tf(seconds=0.5, hop_s=-0.1)
+
+
+def test_frame_labels():
+    segments = ((2.0, 3.0, "nosing"), (0.5, 1.5, "sing"), (1.25, 2.0, "sing"))
+    assert frame_labels(segments, 0.5, 6).tolist() == [0, 1, 1, 1, 0, 0]
+    assert frame_labels(segments, 1.0, 3).tolist() == [1, 1, 0]  # exactly half is enough
+    assert frame_labels(segments, 0.5, 2, start_s=0.74).tolist() == [1, 1]
+    assert frame_labels(segments, 0.5, 1, start_s=1.76).tolist() == [0]
+    assert frame_labels((), 0.5, 3).tolist() == [0, 0, 0]
+    # Many frames at once are what one at a time are, without rounding adding up.
+    long = tuple((start, start + 0.37, "sing") for start in np.arange(0, 300, 0.9))
+    frames = frame_labels(long, 0.016, 18750)
+    assert frames.tolist() == [frame_labels(long, 0.016, 1, 0.016 * i)[0] for i in range(18750)]
+    assert frames.mean() == pytest.approx(0.37 / 0.9, abs=0.01)
+
+
+def test_merge_segments():
+    segments = [(1.0, 2.0, "sing"), (0.0, 0.5, "sing"), (0.5, 0.7, "sing"), (2.0, 9.0, "nosing"), (1.2, 1.5, "sing")]
+    assert merge_segments(segments) == ((0.0, 0.7, "sing"), (1.0, 2.0, "sing"))
+    assert merge_segments(segments, gap_s=0.3) == ((0.0, 2.0, "sing"),)
+
+
+def test_a_split_of_the_data_sets_own_is_kept(table):
+    frame = table.frame.drop(columns=["fold_artist", "fold_clip"]).assign(split=["train"] * 6 + ["valid", "test"] * 3)
+    official = ClipTable("official", frame, table.classes, table.root, split_by="artist")
+    assert len(list(official.to_tf("train", batch=1))) == 6
+    same = official.split(by="artist", test_fold=1, valid_fold=2).split(by="artist")
+    pd.testing.assert_frame_equal(same.frame, frame)
+    assert same.notes == ("The data set's own split by artist is used; folds do not apply.",)
+    assert same.notes[0].replace("'", "&#x27;") in same._repr_html_()
+    with pytest.raises(BadArgumentError, match=r"comes with a split by artist, not by clip.*leave .split\(...\) out"):
+        official.split(by="clip")

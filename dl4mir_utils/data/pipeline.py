@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,9 +22,18 @@ def count_windows(clips: list[Clip], window: int) -> np.ndarray:
 
 
 def make_dataset(
-    clips: list[Clip], labels: np.ndarray, batch: int, window: int | None, crop: str, seed: int
+    clips: list[Clip],
+    label_pieces: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    label_shape: tuple[int | None, ...],
+    batch: int,
+    window: int | None,
+    crop: str,
+    seed: int,
 ) -> tf.data.Dataset:
     """Build the data set; the arguments are those of `ClipTable.to_tf`, `window` in samples and checked.
+
+    `label_pieces` takes the numbers of clips and where in each, in samples, a piece starts; it returns
+    int32 labels, each of the shape `label_shape`.
 
     One Python call fetches one batch: it copies slices out of the cache, or decodes them if the
     clips are too many to be cached. TensorFlow runs several such calls at once, ahead of the training.
@@ -58,11 +68,11 @@ def make_dataset(
         pieces = [
             audio_cache.read(clips[row], start, window) for row, start in zip(batch_rows, batch_starts, strict=True)
         ]
-        return np.stack(pieces)[:, :, np.newaxis], labels[batch_rows]
+        return np.stack(pieces)[:, :, np.newaxis], label_pieces(batch_rows, batch_starts)
 
     def fetch_in_graph(batch_rows: tf.Tensor, batch_starts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         audio, label = tf.numpy_function(fetch, [batch_rows, batch_starts], [tf.float32, tf.int32], stateful=False)
-        return tf.ensure_shape(audio, (None, samples, 1)), tf.ensure_shape(label, (None,))
+        return tf.ensure_shape(audio, (None, samples, 1)), tf.ensure_shape(label, (None, *label_shape))
 
     dataset = tf.data.Dataset.range(1).map(order_in_graph).unbatch().batch(batch)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(math.ceil(len(rows) / batch)))

@@ -1,83 +1,106 @@
 """`load(name)`: the one place that knows which data sets there are."""
 
-import os
+import difflib
+import inspect
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-import pandas as pd
-
+from dl4mir_utils.data.download import fetch
+from dl4mir_utils.data.loaders.choi import TASKS as CHOI_TASKS
+from dl4mir_utils.data.loaders.choi import FeatureSet, load_choi_transfer
+from dl4mir_utils.data.loaders.fma import load_fma
+from dl4mir_utils.data.loaders.folder import load_folder
+from dl4mir_utils.data.loaders.gtzan import load_gtzan
+from dl4mir_utils.data.loaders.magnatagatune import load_magnatagatune
+from dl4mir_utils.data.loaders.mini import load_mini
+from dl4mir_utils.data.loaders.singing import load_jamendo_vad, load_jamendolyrics, load_ultrastar_cc
 from dl4mir_utils.data.table import ClipTable
-from dl4mir_utils.errors import BadArgumentError, DataNotFoundError
+from dl4mir_utils.errors import BadArgumentError
 
-MINI_TASKS = {
-    "mini/genre": "metal, electronic or orchestral music",
-    "mini/album": "which of twelve soundtracks",
-    "mini/tracker": "rendered from a tracker module or not",
+# What comes with the course.
+MINI_LOADERS: dict[str, Callable[[], ClipTable]] = {
+    "mini/genre": partial(load_mini, "genre"),
+    "mini/album": partial(load_mini, "album"),
+    "mini/tracker": partial(load_mini, "tracker"),
 }
-# Full-size data sets whose loaders are not written yet.
-PLANNED = ("fma_small", "gtzan", "jamendo_vad", "magnatagatune", "jamendo_lyrics", "ultrastar_cc")
+# What is fetched: these get its folder, then the options.
+LOADERS: dict[str, Callable[..., ClipTable | FeatureSet]] = {
+    "fma_small": partial(load_fma, subset="small"),
+    "fma_medium": partial(load_fma, subset="medium"),
+    "fma_large": partial(load_fma, subset="large"),
+    "gtzan": load_gtzan,
+    "gtzan_mini": partial(load_gtzan, name="gtzan_mini"),
+    "jamendo_vad": load_jamendo_vad,
+    "jamendolyrics": load_jamendolyrics,
+    "magnatagatune": load_magnatagatune,
+    "ultrastar_cc": load_ultrastar_cc,
+    **{f"choi_transfer/{task}": partial(load_choi_transfer, task=task) for task in CHOI_TASKS},
+}
+NAMES = (*MINI_LOADERS, *LOADERS, "folder")
 
 
-def data_root() -> Path:
-    """Return the folder of the data: the variable DL4MIR_DATA, or `data` beside the package's source."""
-    return Path(os.environ.get("DL4MIR_DATA") or Path(__file__).parents[2] / "data")
-
-
-def load(name: str) -> ClipTable:
+def load(name: str, root: str | Path | None = None, **options: Any) -> ClipTable | FeatureSet:
     """Load a data set by name.
 
     Parameters
     ----------
     name : str
-        "mini/genre": clips labelled metal, electronic or orchestral.
-        "mini/album": clips labelled with the soundtrack they come from, one of twelve.
-        "mini/tracker": all clips, labelled "tracker" (rendered from a module file) or "other".
+        The clips that come with the course:
+
+        - "mini/genre": labelled metal, electronic or orchestral.
+        - "mini/album": labelled with the soundtrack they come from, one of twelve.
+        - "mini/tracker": all of them, labelled "tracker" (rendered from a module file) or "other".
+
+        Research data sets, downloaded when first asked for (docs/data.md: size, licence, known faults):
+
+        - "fma_small", "fma_medium", "fma_large": 30 s clips by top genre.
+        - "gtzan", "gtzan_mini": 30 s clips of ten genres, fault-filtered split. Option `split="random"`.
+        - "magnatagatune": 29 s clips with the 50 most frequent tags.
+        - "jamendo_vad", "ultrastar_cc", "jamendolyrics": whole songs with the times of the singing in the
+          column `segments`. The last two take the option `merge_s`: pauses up to so many seconds, 0.3 by
+          default, count as singing.
+        - "choi_transfer/gtzan_genre", and "ballroom_extended", "emoMusic", "gtzan_speechmusic",
+          "jamendo_vd", "urbansound" after the slash: features of a tagging network. No clips: a `FeatureSet`.
+
+        Your own files:
+
+        - "folder": sub-folders are labels, or a CSV file says. Options `table="labels.csv"`, `seed=0`.
+    root : path-like, optional
+        The folder of the data set, where it is not the download cache. "folder" needs it.
+    **options
+        See the names above.
 
     Returns
     -------
-    ClipTable
-        Its clips in the order of their names. Nothing is decoded yet.
+    ClipTable or FeatureSet
+        The clips in the order of their names. Nothing is decoded yet. What was left out, and why, is in
+        its `notes`.
 
     Raises
     ------
     DataNotFoundError
-        The data set is not on this machine, or its loader is not written yet.
+        The data set is not on this machine and cannot be had, or files of it are missing.
     BadArgumentError
-        There is no data set of that name.
+        There is no data set of that name, or it has no such option.
     """
-    if name in MINI_TASKS:
-        return _load_mini(name)
-    if name in PLANNED:
-        raise DataNotFoundError(
-            f"The loader of {name!r} is not part of this version of the course yet. "
-            "Use load('mini/genre') now: the code after that line stays the same."
-        )
-    known = "; ".join(f"{task!r} ({what})" for task, what in MINI_TASKS.items())
-    raise BadArgumentError(f"There is no data set {name!r}. There are: {known}.")
-
-
-def _load_mini(name: str) -> ClipTable:
-    root = data_root() / "mini"
-    if not (root / "clips.csv").is_file():
-        raise DataNotFoundError(
-            "The course's clips (data/mini/clips.csv) are not where they should be. Work in a clone of the "
-            "repository, or set the environment variable DL4MIR_DATA to its data folder before starting Python."
-        )
-    clips = pd.read_csv(root / "clips.csv", keep_default_na=False, dtype={"clip_id": str, "track": str, "group": str})
-    clips = clips.sort_values("clip_id").set_index("clip_id")
-    # Each file is exactly the clip; where it was cut from its source is for the record only.
-    frame = clips.rename(columns={"file": "path", "start_s": "source_start_s"}).assign(start_s=0.0, split="")
-    task = name.removeprefix("mini/")
-    folds = {}
-    if task == "genre":
-        frame["label"] = frame["genre"]
-        folds = {column: column for column in ("fold_artist", "fold_track", "fold_clip")}
-        frame = frame[frame["fold_artist"] != ""]
-    elif task == "album":
-        frame["label"] = frame["album"]
-        folds = {"album_fold_track": "fold_track", "album_fold_clip": "fold_clip"}
-        frame = frame[frame["album_fold_track"] != ""]
+    if name not in NAMES:
+        near = difflib.get_close_matches(name, NAMES, n=1)
+        hint = f"Did you mean {near[0]!r}? " if near else ""
+        raise BadArgumentError(f"There is no data set {name!r}. {hint}There are: {', '.join(NAMES)}.")
+    if name in MINI_LOADERS:
+        if root is not None:
+            raise BadArgumentError(f"{name} comes with the course: leave root out.")
+        call = MINI_LOADERS[name]
+    elif name == "folder":
+        if root is None:
+            raise BadArgumentError("Say where your music is: load('folder', root='...').")
+        call = partial(load_folder, Path(root))
     else:
-        frame["label"] = frame["tracker"].astype(int).map({0: "other", 1: "tracker"})
-    kept = frame[list(folds)].astype(int).rename(columns=folds)
-    frame = frame.drop(columns=[column for column in frame if "fold_" in column]).join(kept)
-    return ClipTable(name, frame, tuple(sorted(frame["label"].unique())), root)
+        call = partial(LOADERS[name], Path(root) if root else fetch(name.partition("/")[0]))
+    try:
+        inspect.signature(call).bind(**options)
+    except TypeError as error:
+        raise BadArgumentError(f"{name}: {error}.") from None
+    return call(**options)

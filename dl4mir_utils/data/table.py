@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import html
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -12,6 +14,7 @@ import pandas as pd
 
 from dl4mir_utils.data.audio import Clip, audio_cache
 from dl4mir_utils.data.pipeline import count_windows, make_dataset
+from dl4mir_utils.data.segments import frame_labels
 from dl4mir_utils.errors import BadArgumentError
 
 if TYPE_CHECKING:
@@ -28,19 +31,27 @@ class ClipTable:
         What `load` was given.
     frame : pandas.DataFrame
         One row per clip, index `clip_id`, with at least the columns `path` (relative to `root`),
-        `start_s` and `duration_s` (which part of the file the clip is, in seconds), `label`,
-        `group` (never to be torn apart by a split: an artist), `track`, `licence`, `split`
-        ("" until `split()` fills it). Columns `fold_artist`, `fold_track`, `fold_clip` hold the folds.
+        `start_s` and `duration_s` (which part of the file the clip is, in seconds), `label` (a name,
+        or a tuple of names where a clip has several), `group` (never to be torn apart by a split: an
+        artist), `track`, `licence`, `split` ("" until `split()` fills it, if the data set has none of
+        its own). Columns `fold_artist`, `fold_track`, `fold_clip` hold the folds, `segments` when a
+        file is sung (see `frame_labels`).
     classes : tuple of str
         The names of the classes; a label's number is its place here.
     root : Path
         The folder that `path` starts from.
+    notes : tuple of str
+        What was left out, and what else to know.
+    split_by : {"", "artist", "track", "clip"}
+        What the data set's own split keeps together; "" if it has none.
     """
 
     name: str
     frame: pd.DataFrame
     classes: tuple[str, ...]
     root: Path
+    notes: tuple[str, ...] = ()
+    split_by: str = ""
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -49,6 +60,9 @@ class ClipTable:
         self, by: Literal["artist", "track", "clip"] = "artist", test_fold: int = 0, valid_fold: int | None = None
     ) -> ClipTable:
         """Return the table with the column `split` filled: "test", "valid" or "train".
+
+        A data set that comes with a split of its own keeps it, whatever the folds, if it keeps together
+        what `by` asks for; a note says so.
 
         Parameters
         ----------
@@ -61,8 +75,17 @@ class ClipTable:
         Raises
         ------
         BadArgumentError
-            There are no such folds, or both numbers are the same.
+            There are no such folds, both numbers are the same, or the data set's own split does not
+            keep that together.
         """
+        if self.split_by:
+            if by != self.split_by:
+                raise BadArgumentError(
+                    f"{self.name} comes with a split by {self.split_by}, not by {by}. It is in place already: "
+                    f"leave .split(...) out. {' '.join(self.notes)}".rstrip()
+                )
+            kept = f"The data set's own split by {by} is used; folds do not apply."
+            return replace(self, notes=(*(note for note in self.notes if note != kept), kept))
         column = f"fold_{by}"
         known = [name.removeprefix("fold_") for name in self.frame.columns if name.startswith("fold_")]
         if by not in known:
@@ -82,8 +105,17 @@ class ClipTable:
         return replace(self, frame=self.frame[mask])
 
     def labels(self, split: str | None = None) -> np.ndarray:
-        """Return the class numbers of a split (or of all clips) in table order: int32 (clips,)."""
-        return self._rows(split)["label"].map(self.classes.index).to_numpy(np.int32)
+        """Return the class numbers of a split (or of all clips) in table order.
+
+        Returns
+        -------
+        int32 array (clips,)
+            Or, where a clip has several labels, (clips, classes): 1 for those it has, otherwise 0.
+        """
+        labels = self._rows(split)["label"]
+        if isinstance(labels.iloc[0], tuple):
+            return np.array([[name in names for name in self.classes] for names in labels], np.int32)
+        return labels.map(self.classes.index).to_numpy(np.int32)
 
     def audio(self, clip_id: str, sample_rate: int = 16000) -> np.ndarray:
         """Return one whole clip: float32 (samples,) in [-1, 1].
@@ -107,6 +139,7 @@ class ClipTable:
         sample_rate: int = 16000,
         crop: Literal["random", "center", "all"] | None = None,
         seed: int = 0,
+        hop_s: float | None = None,
     ) -> tf.data.Dataset:
         """Return batches of `(audio, label)` to train or test on.
 
@@ -131,11 +164,15 @@ class ClipTable:
         seed : int
             Decides the order and the places of `crop="random"`: the same seed gives the same batches,
             epoch by epoch.
+        hop_s : float, optional
+            Only for data sets with timed singing: one label for every frame of `hop_s` seconds, as
+            `frame_labels` gives them. Without it there is one label per piece, 1 if half of it is sung.
 
         Returns
         -------
         tf.data.Dataset
-            Of audio float32 (batch, samples, 1) in [-1, 1] and label int32 (batch,).
+            Of audio float32 (batch, samples, 1) in [-1, 1] and label int32 (batch,); where a clip has
+            several labels (batch, classes), with `hop_s` (batch, frames), frames = ceil(seconds / hop_s).
 
         Raises
         ------
@@ -158,7 +195,8 @@ class ClipTable:
                 f"Whole clips of {self.name} last {shortest:g} to {longest:g} s and do not fit into one batch: "
                 "give seconds=..., or batch=1."
             )
-        return make_dataset(clips, self.labels(split), batch, window, crop, seed)
+        label_pieces, shape = self._label_pieces(split, clips, window, hop_s)
+        return make_dataset(clips, label_pieces, shape, batch, window, crop, seed)
 
     def windows(self, split: str | None = None, *, seconds: float, sample_rate: int = 16000) -> pd.DataFrame:
         """Return what the rows of `to_tf(split, seconds=seconds, crop="all")` are, in their order.
@@ -171,20 +209,20 @@ class ClipTable:
         """
         rows = self._rows(split)
         window = self._window(rows, seconds, sample_rate, "all")
-        counts = count_windows(self._clips(rows, sample_rate), window)
+        clips = self._clips(rows, sample_rate)
+        counts = count_windows(clips, window)
         place = np.concatenate([np.arange(count) for count in counts])
-        repeated = rows.index.repeat(counts)
-        return pd.DataFrame(
-            {
-                "clip_id": repeated,
-                "start_s": place * window / sample_rate,
-                "label": rows["label"].loc[repeated].to_numpy(),
-            }
-        )
+        which = np.repeat(np.arange(len(rows)), counts)
+        labels = rows["label"].to_numpy()[which]
+        if "segments" in rows:
+            label_pieces, _ = self._label_pieces(split, clips, window, None)
+            labels = np.array(self.classes)[label_pieces(which, place * window)]
+        return pd.DataFrame({"clip_id": rows.index[which], "start_s": place * window / sample_rate, "label": labels})
 
     def summary(self) -> pd.DataFrame:
         """Return the number of clips, tracks, groups and minutes by class, and of clips by split."""
-        by_class = self.frame.groupby("label")
+        frame = self.frame.explode("label")  # a clip of several labels counts for each
+        by_class = frame.groupby("label")
         table = pd.DataFrame(
             {
                 "clips": by_class.size(),
@@ -194,8 +232,8 @@ class ClipTable:
             }
         )
         for split in ("train", "valid", "test"):
-            if (self.frame["split"] == split).any():
-                table[split] = (self.frame["split"] == split).groupby(self.frame["label"]).sum()
+            if (frame["split"] == split).any():
+                table[split] = (frame["split"] == split).groupby(frame["label"]).sum()
         return table.reindex(self.classes, fill_value=0).rename_axis("class")
 
     def __repr__(self) -> str:
@@ -203,7 +241,8 @@ class ClipTable:
         return f"ClipTable {self.name}: {len(self)} clips, {minutes:.0f} minutes, {len(self.classes)} classes"
 
     def _repr_html_(self) -> str:
-        return f"<p>{html.escape(repr(self))}</p>{self.summary().to_html()}"
+        notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
+        return f"<p>{html.escape(repr(self))}</p>{self.summary().to_html()}<ul>{notes}</ul>"
 
     def _rows(self, split: str | None) -> pd.DataFrame:
         rows = self.frame if split is None else self.frame[self.frame["split"] == split]
@@ -217,6 +256,32 @@ class ClipTable:
             Clip(clip_id, self.root / path, start_s, duration_s, sample_rate)
             for clip_id, path, start_s, duration_s in rows[["path", "start_s", "duration_s"]].itertuples()
         ]
+
+    def _label_pieces(
+        self, split: str | None, clips: list[Clip], window: int | None, hop_s: float | None
+    ) -> tuple[Callable[[np.ndarray, np.ndarray], np.ndarray], tuple[int | None, ...]]:
+        """Return the function from (numbers of clips, first samples) to the pieces' labels, and the shape of one."""
+        rows = self._rows(split)
+        if "segments" not in rows:
+            if hop_s is not None:
+                raise BadArgumentError(f"{self.name} has no timed labels: leave hop_s out.")
+            labels = self.labels(split)
+            return (lambda which, starts: labels[which]), labels.shape[1:]
+        if hop_s is not None and hop_s <= 0:
+            raise BadArgumentError(f"hop_s is {hop_s}; it must be positive.")
+        segments = rows["segments"].tolist()
+
+        def label_pieces(which: np.ndarray, starts: np.ndarray) -> np.ndarray:
+            labels = []
+            for number, start in zip(which, starts, strict=True):
+                clip = clips[number]
+                seconds = (window or clip.samples) / clip.sample_rate
+                frames = math.ceil(seconds / (hop_s or seconds) - 1e-6)
+                first_s = clip.start_s + start / clip.sample_rate
+                labels.append(frame_labels(segments[number], hop_s or seconds, frames, first_s))
+            return np.stack(labels) if hop_s else np.concatenate(labels)
+
+        return label_pieces, (None,) if hop_s else ()
 
     def _window(self, rows: pd.DataFrame, seconds: float | None, sample_rate: int, crop: str) -> int | None:
         """Return the window length in samples after checking that every clip holds one."""
