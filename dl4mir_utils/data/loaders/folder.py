@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import soundfile
 
+from dl4mir_utils.data.audio import file_duration
 from dl4mir_utils.data.loaders.folders import name_some, require_files, visible
 from dl4mir_utils.data.table import ClipTable
-from dl4mir_utils.errors import BadArgumentError, DataNotFoundError
+from dl4mir_utils.errors import AudioDecodeError, BadArgumentError, DataNotFoundError
 
 # What libsndfile reads, and what it does not: those are named as left out, not passed over.
 SUFFIXES = [".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".m4a", ".aac", ".wma", ".mp4"]
@@ -35,8 +35,8 @@ def load_folder(root: Path, table: str = "labels.csv", seed: int = 0) -> ClipTab
     durations, failed = {}, []
     for path in listed["path"]:
         try:
-            durations[path] = soundfile.info(root / path).duration
-        except soundfile.SoundFileError:
+            durations[path] = file_duration(root / path)
+        except AudioDecodeError:
             failed.append(path)
     if failed:
         notes.append(f"Left out, as they cannot be decoded: {len(failed)} of {len(listed)}: {name_some(failed, 25)}.")

@@ -6,11 +6,11 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-import soundfile
 
+from dl4mir_utils.data.audio import file_duration
 from dl4mir_utils.data.loaders.folders import find_folder, name_some, require_files, visible
 from dl4mir_utils.data.table import ClipTable
-from dl4mir_utils.errors import BadArgumentError
+from dl4mir_utils.errors import AudioDecodeError, BadArgumentError
 
 # The excerpts last 29.93 to 30.65 s.
 SECONDS = 29.9
@@ -116,6 +116,6 @@ def _random_split(stems: list[str]) -> dict[str, str]:
 
 def _opens(file: Path) -> bool:
     try:
-        return soundfile.info(file).duration > SECONDS
-    except soundfile.SoundFileError:
+        return file_duration(file) >= SECONDS
+    except AudioDecodeError:
         return False

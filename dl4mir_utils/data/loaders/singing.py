@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pandas as pd
-import soundfile
 
+from dl4mir_utils.data.audio import file_duration
 from dl4mir_utils.data.loaders.folders import find_folder, name_some, require_files, visible
 from dl4mir_utils.data.registry import DATA_SETS
 from dl4mir_utils.data.segments import Segment, frame_labels, merge_segments
@@ -56,10 +56,14 @@ def load_ultrastar_cc(root: Path, merge_s: float = 0.3) -> ClipTable:
     rows = []
     for text in visible(root.glob("*/song.txt")):
         header, notes = _read_ultrastar(text)
+        audio = text.with_name(header["MP3"])
+        there = [path for path in visible(text.parent.iterdir()) if path.suffix.lower() in AUDIO]
+        if not audio.is_file() and len(there) == 1:
+            audio = there[0]  # "Code Monkey" names an MP3 and comes with an Ogg file
         rows.append(
             {
                 "clip_id": text.parent.name,
-                "path": f"{text.parent.name}/{header['MP3']}",
+                "path": audio.relative_to(root).as_posix(),
                 "group": header["ARTIST"],
                 "licence": licences.get(text.parent.name) or "see license.txt",
                 "split": "test",
@@ -102,7 +106,7 @@ def _song_table(name: str, rows: list[dict], root: Path) -> ClipTable:
     require_files(root, (row["path"] for row in rows), name)
     frame = pd.DataFrame(rows).set_index("clip_id").sort_index()
     frame["start_s"] = 0.0
-    frame["duration_s"] = [soundfile.info(root / path).duration for path in frame["path"]]
+    frame["duration_s"] = [file_duration(root / path) for path in frame["path"]]
     frame["track"] = frame.index
     frame["label"] = [
         CLASSES[frame_labels(segments, duration_s, 1)[0]]
