@@ -43,7 +43,7 @@ class Sound:
 
 
 @dataclass(frozen=True)
-class Player:
+class Sounds:
     """What `play` returns; shown as one player per sound."""
 
     sounds: tuple[Sound, ...]
@@ -60,7 +60,7 @@ def play(
     sample_rate: int = 16000,
     title: str = "",
     description: str = "",
-) -> Player:
+) -> Sounds:
     """Show a player for a sound, or a row of players.
 
     Parameters
@@ -82,10 +82,11 @@ def play(
     sounds = [(title, audio)] if isinstance(audio, np.ndarray) or hasattr(audio, "numpy") else audio
     if sample_rate not in (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000):
         raise BadArgumentError(f"MP3 has no sample rate of {sample_rate} Hz; resample, e.g. to 16000 Hz.")
-    return Player(tuple(Sound(_fit(sound, name), sample_rate, name, description) for name, sound in sounds))
+    return Sounds(tuple(Sound(fit(sound, name), sample_rate, name, description) for name, sound in sounds))
 
 
-def _fit(audio: np.ndarray, name: str) -> np.ndarray:
+def fit(audio: np.ndarray, name: str) -> np.ndarray:
+    """Return the sound as float32 (samples,), turned down where it goes beyond [-1, 1]."""
     audio = np.ravel(audio).astype(np.float32)
     if not len(audio) or not np.isfinite(audio).all():
         raise BadArgumentError(f"{name or 'The sound'} is empty or holds NaN or infinity.")

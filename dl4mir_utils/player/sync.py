@@ -1,0 +1,276 @@
+"""The synchronised player: sound, its log-mel picture and any number of tracks on one time axis."""
+
+import base64
+import html
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import soundfile
+
+from dl4mir_utils.environment import STYLE
+from dl4mir_utils.errors import BadArgumentError
+from dl4mir_utils.player.sound import fit
+from dl4mir_utils.player.tracks import Track, pack
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
+MEL_BANDS = 80
+MEL_LOW_HZ = 40.0
+MEL_RANGE_DB = 80.0
+MEL_HOP_S = 0.016
+MEL_FRAMES = 10_000  # at most; a long sound gets a larger hop, because no screen has more columns
+CODE = {name: (Path(__file__).parent / name).read_text("utf-8") for name in ("player.js", "player.css")}
+
+
+@dataclass(frozen=True, eq=False)
+class Player:
+    """What `player` returns: a widget in a notebook, a figure where widgets cannot run.
+
+    Parameters
+    ----------
+    audio : float32 array (samples,) in [-1, 1]
+    sr : int
+        Sample rate in Hz.
+    tracks : tuple of Track
+    title, description : str
+    """
+
+    audio: np.ndarray
+    sr: int
+    tracks: tuple[Track, ...]
+    title: str
+    description: str
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the sound in seconds."""
+        return len(self.audio) / self.sr
+
+    @property
+    def text(self) -> str:
+        """The text version: title, length, description, and a line for each track."""
+        first = f"{self.title or 'Sound'} ({self.duration_s:.1f} s)"
+        first = f"{first}: {self.description}" if self.description else first
+        return "\n  ".join([first, *(track.summary() for track in self.tracks)])
+
+    @cached_property
+    def _log_mel(self) -> tuple[np.ndarray, float, list[tuple[float, str]]]:
+        return log_mel(self.audio, self.sr)
+
+    def content(self) -> dict[str, Any]:
+        """Return all that the browser needs. The sound is FLAC: every sample is where the tracks expect it.
+
+        MP3 would be a third of the size, but players skip in it only roughly, and it takes 20 times as long to write.
+        """
+        buffer = io.BytesIO()
+        soundfile.write(buffer, self.audio, self.sr, format="FLAC", subtype="PCM_16")
+        decibels, hop_s, ticks = self._log_mel
+        mel = {
+            "kind": "mel",
+            "name": "log-mel",
+            "summary": f"log-mel picture, {MEL_LOW_HZ:.0f} Hz to {self.sr // 2} Hz, {MEL_RANGE_DB:.0f} dB",
+            "hop": hop_s,
+            "start": 0.0,
+            "ticks": ticks,
+        }
+        return {
+            "title": self.title,
+            "description": self.description,
+            "duration": self.duration_s,
+            "audio": buffer.getvalue(),
+            "audio_type": "audio/flac",
+            "tracks": [mel | pack(decibels, -MEL_RANGE_DB, 0.0, 8), *(track.content() for track in self.tracks)],
+        }
+
+    def figure(self) -> "Figure":
+        """Draw the same content as a static figure: the log-mel picture, below it one axis for each track."""
+        import matplotlib
+        from matplotlib.figure import Figure
+
+        decibels, hop_s, ticks = self._log_mel
+        with matplotlib.rc_context(STYLE | {"axes.titlesize": 10, "font.size": 9}):
+            heights = [1.5, *([1.0] * len(self.tracks))]
+            figure = Figure(figsize=(8, 1.25 * sum(heights) + 0.5), layout="constrained")
+            axes = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights, squeeze=False)[:, 0]
+            extent = (0, len(decibels) * hop_s, -0.5, MEL_BANDS - 0.5)
+            axes[0].imshow(decibels.T, aspect="auto", origin="lower", extent=extent, cmap="magma")
+            axes[0].set_yticks(*zip(*ticks, strict=True))
+            axes[0].set_title(self.title or "Sound")
+            for ax, track in zip(axes[1:], self.tracks, strict=True):
+                track.draw(ax)
+            axes[-1].set(xlabel="time (s)", xlim=(0, self.duration_s))
+        return figure
+
+    def to_html(self) -> str:
+        """Return the player as a piece of a page that needs neither kernel nor network."""
+        figure = f'<img src="data:image/png;base64,{_base64(self._png())}" alt="{html.escape(self.text)}">'
+        return standalone_html(self.content(), figure)
+
+    def _png(self) -> bytes:
+        buffer = io.BytesIO()
+        self.figure().savefig(buffer, format="png", metadata={"Software": None})
+        return buffer.getvalue()
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Widget, figure and text; without anywidget (as on Colab) a piece of HTML in the widget's place."""
+        bundle = {"text/plain": self.text, "image/png": self._png()}
+        try:
+            widget = _widget_class()(content=self.content())
+            bundle[WIDGET_MIME] = {"version_major": 2, "version_minor": 1, "model_id": widget.model_id}
+        except ImportError:
+            bundle["text/html"] = self.to_html()
+        return bundle, {"alt": self.text}
+
+
+def player(
+    audio: np.ndarray, sr: int = 16000, tracks: Sequence[Track] = (), title: str = "", description: str = ""
+) -> Player:
+    """Show a sound with its log-mel picture and tracks that move with it.
+
+    Click in the picture to move there; space plays, arrows skip, + and - zoom. On Colab it shows as HTML, or as a
+    widget after ``%pip install anywidget`` (which switches Colab's custom widget manager on by itself).
+
+    Parameters
+    ----------
+    audio : float array (samples,) or (samples, 1)
+        Sound in [-1, 1]. Louder sound is turned down until it fits; soft sound stays soft.
+    sr : int
+        Sample rate in Hz.
+    tracks : list of Curve, Segments, ClassBars, HeatMap
+        From top to bottom; bars and pies stand below the time axis.
+    title : str
+        What it is.
+    description : str
+        What is to be heard and seen, for readers who cannot or do not.
+
+    Raises
+    ------
+    BadArgumentError
+        The sound is empty, holds NaN or is not mono; a track lasts longer than the sound.
+    """
+    shape = np.shape(audio)
+    if len(shape) > 2 or (len(shape) == 2 and shape[1] != 1):
+        raise BadArgumentError(f"The player takes one channel, (samples,), not {shape}; mix down: audio.mean(axis=1).")
+    if sr != int(sr) or not 1000 <= sr <= 192_000:
+        raise BadArgumentError(f"sr is the sample rate in Hz, such as 16000, not {sr}.")
+    made = Player(fit(audio, title), int(sr), tuple(tracks), title, description)
+    for track in made.tracks:
+        if not isinstance(track, Track):
+            raise BadArgumentError(f"tracks holds Curve, Segments, ClassBars and HeatMap, not {type(track).__name__}.")
+        # Front ends may fill up the last frame, so a track may end a little after the sound.
+        if track.end_s > made.duration_s + getattr(track, "hop_s", 0.0) + 0.5:
+            raise BadArgumentError(
+                f"{track.name} lasts until {track.end_s:.1f} s, but the sound only {made.duration_s:.1f} s: "
+                "check hop_s (seconds from frame to frame), start_s and sr."
+            )
+    return made
+
+
+def log_mel(audio: np.ndarray, sr: int) -> tuple[np.ndarray, float, list[tuple[float, str]]]:
+    """Compute the picture of a sound with NumPy alone (no TensorFlow or librosa, which start slowly).
+
+    Parameters
+    ----------
+    audio : float array (samples,)
+    sr : int
+        Sample rate in Hz.
+
+    Returns
+    -------
+    decibels : float32 array (frames, 80)
+        In [-80, 0], relative to the loudest band of the loudest frame. Frame i has its middle at (i + 0.5) hops.
+    hop_s : float
+        In seconds; 16 ms, more for sounds longer than 160 s.
+    ticks : list of (band, text)
+        Some frequencies and the bands where they lie.
+    """
+    from scipy.fft import rfft
+
+    n_fft = 2 ** round(np.log2(0.046 * sr))
+    hop = max(round(MEL_HOP_S * sr), -(-len(audio) // MEL_FRAMES))
+    frames = -(-len(audio) // hop)
+    padded = np.pad(audio, (n_fft // 2, n_fft + hop))[hop // 2 :]
+    cuts = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop][:frames]
+    window = np.hanning(n_fft + 1)[:-1].astype(np.float32)
+    # Mel scale after O'Shaughnessy, Speech Communication (1987): 2595 log10(1 + f / 700 Hz).
+    edges_mel = np.linspace(_mel(MEL_LOW_HZ), _mel(sr / 2), MEL_BANDS + 2)
+    edges_hz = 700 * (10 ** (edges_mel / 2595) - 1)
+    bins_hz = np.arange(n_fft // 2 + 1) * sr / n_fft
+    # Triangles; a band narrower than a bin keeps at least the bin's share at its middle.
+    width_hz = np.maximum(np.diff(edges_hz), sr / n_fft)
+    rising = (bins_hz[:, None] - (edges_hz[1:-1] - width_hz[:-1])) / width_hz[:-1]
+    falling = ((edges_hz[1:-1] + width_hz[1:]) - bins_hz[:, None]) / width_hz[1:]
+    bank = np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
+    power = np.empty((frames, MEL_BANDS), np.float32)
+    for first in range(0, frames, 1000):  # in pieces, so that memory stays small
+        power[first : first + 1000] = np.abs(rfft(cuts[first : first + 1000] * window)) ** 2 @ bank
+    top = max(float(power.max()), 1e-10)
+    decibels = 10 * np.log10(np.maximum(power / top, 10 ** (-MEL_RANGE_DB / 10)))
+    middles = edges_mel[1:-1]
+    ticks = [
+        (float(np.interp(_mel(hz), middles, np.arange(MEL_BANDS))), f"{hz // 1000} kHz" if hz >= 1000 else f"{hz} Hz")
+        for hz in (200, 500, 1000, 2000, 4000, 8000, 16000)
+        if hz < 0.45 * sr
+    ]
+    return decibels, hop / sr, ticks
+
+
+def _mel(hz: float) -> float:
+    return 2595 * float(np.log10(1 + hz / 700))
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
+
+
+def standalone_html(content: dict[str, Any], figure: str, code: bool = True) -> str:
+    """Return a player as HTML.
+
+    Parameters
+    ----------
+    content : dict
+        What `Player.content` gives; its bytes may be base64 text already.
+    figure : str
+        HTML of the static figure, which stands there until the script runs, and where it cannot.
+    code : bool
+        With style and script, which mounts every player of the page: needed once a page.
+    """
+
+    def plain(value: Any) -> Any:
+        return _base64(value) if isinstance(value, bytes) else value
+
+    audio = plain(content["audio"])
+    tracks = [{key: plain(value) for key, value in track.items()} for track in content["tracks"]]
+    rest = {key: value for key, value in content.items() if key not in ("audio", "tracks")} | {"tracks": tracks}
+    data = json.dumps(rest, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")  # cannot end the script
+    page = f"<style>{CODE['player.css']}</style>" if code else ""
+    page += (
+        f'<div class="dl4mir-standalone">{figure}'
+        f'<audio controls preload="none" src="data:{content["audio_type"]};base64,{audio}"></audio>'
+        f'<script type="application/json">{data}</script></div>'
+    )
+    return page + (f'<script type="module">{CODE["player.js"]}\nmountAll();</script>' if code else "")
+
+
+@cache
+def _widget_class() -> type:
+    """Make the widget class on first use, so that the course needs anywidget only where a player is shown."""
+    import anywidget
+    import traitlets
+
+    class PlayerWidget(anywidget.AnyWidget):
+        """The view of a `Player`. `content` is its content; bytes travel as binary."""
+
+        _esm = CODE["player.js"]
+        _css = CODE["player.css"]
+        content = traitlets.Dict().tag(sync=True)
+
+    return PlayerWidget
