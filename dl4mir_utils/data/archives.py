@@ -20,8 +20,10 @@ def check_space(folder: Path, needed: int) -> None:
     """Raise DownloadError if the disk of `folder` has less than `needed` bytes free."""
     free = shutil.disk_usage(folder).free
     if free < needed:
+        from rich.filesize import decimal
+
         raise DownloadError(
-            f"Not enough disk space: {needed / 1e9:.2f} GB are needed in {folder}, {free / 1e9:.2f} GB are free. "
+            f"Not enough disk space: {decimal(needed)} are needed in {folder}, {decimal(free)} are free. "
             "Free some, or let the environment variable DL4MIR_DATA name a folder on a larger disk."
         )
 

@@ -12,11 +12,14 @@ import os
 import re
 import shutil
 import sys
+import tarfile
 import time
+import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
@@ -44,9 +47,9 @@ def cache_root() -> Path:
     return Path(pooch.os_cache("dl4mir"))
 
 
-def folder(name: str, root: str | os.PathLike | None = None) -> Path:
-    """Return the folder of a data set in the cache, or in `root`, whether it is there or not."""
-    return Path(root or cache_root()) / data_set(name).name
+def folder(name: str) -> Path:
+    """Return the folder of a data set in the cache, whether it is there or not."""
+    return cache_root() / data_set(name).name
 
 
 def fetch(name: str, *, only: str = "*", yes: bool = False, progress: bool = True) -> Path:
@@ -84,8 +87,14 @@ def fetch(name: str, *, only: str = "*", yes: bool = False, progress: bool = Tru
     missing = [file for dataset in wanted for file in _missing(dataset, only)]
     if missing:
         _ask_to_download(data_set(name), missing, yes)
-        for dataset in wanted:
-            _complete(dataset, only, progress)
+        try:
+            for dataset in wanted:
+                _complete(dataset, only, progress)
+        except OSError as error:
+            raise DownloadError(
+                f"{cache_root()} could not be written: {error}. Mend that, or let the environment variable "
+                "DL4MIR_DATA name another folder."
+            ) from error
     return folder(name)
 
 
@@ -170,7 +179,7 @@ def data_sets() -> pd.DataFrame:
         {
             "name": d.name,
             "purpose": d.purpose,
-            "download": _size(d.size),
+            "download": _size(_total(d.files)),
             "licence": d.licence,
             "here": status(d.name).state,
         }
@@ -229,18 +238,22 @@ def _crc32(path: Path) -> int:
     return crc
 
 
+def _total(files: Iterable[RemoteFile]) -> int | None:
+    sizes = [file.size for file in files]
+    return None if None in sizes else sum(sizes)
+
+
 # Asking
 
 
 def _size(size: int | None) -> str:
     from rich.filesize import decimal
 
-    return "size not published" if size is None else decimal(size)
+    return "unknown" if size is None else decimal(size)
 
 
 def _ask_to_download(dataset: DataSet, files: list[RemoteFile], yes: bool) -> None:
-    sizes = [file.size for file in files]
-    total = None if None in sizes else sum(sizes)
+    total = _total(files)
     if not yes and (total is None or total > ASK_ABOVE):
         facts = f"{dataset.title}\nDownload: {_size(total)}, to {folder(dataset.name)}\nLicence: {dataset.licence}"
         _ask(facts, "Download?", f"dl4mir data fetch {dataset.name} --yes")
@@ -249,7 +262,8 @@ def _ask_to_download(dataset: DataSet, files: list[RemoteFile], yes: bool) -> No
 def _ask(facts: str, question: str, command: str) -> None:
     """Go on only after a yes; never wait where nobody can answer."""
     refusal = DownloadError(f"{facts}\nNobody can be asked here. If you want this, run in a terminal: {command}")
-    in_notebook = "ipykernel" in sys.modules and getattr(sys.modules["IPython"].get_ipython(), "kernel", None)
+    ipython = sys.modules.get("IPython")
+    in_notebook = hasattr(ipython and ipython.get_ipython(), "kernel")
     if not in_notebook and not (sys.stdin and sys.stdin.isatty()):
         raise refusal
     try:
@@ -316,36 +330,39 @@ def _complete(dataset: DataSet, only: str, progress: bool) -> None:
     home = folder(dataset.name)
     home.mkdir(parents=True, exist_ok=True)
     with _lock(home):
-        record = _read_record(home)
+        record, fetched = _read_record(home), {}
         _write_record(home, record)
         files = _missing(dataset, only)
-        sizes = [file.size for file in files]
-        total = None if None in sizes else sum(sizes)
+        total = _total(files)
         # Beside an archive its contents need room, and beside the parts of one the whole, too.
         room = sum((file.size or 0) * (3 if file.part_of else 2 if file.extract else 1) for file in files)
-        check_space(home, room - sum(path.stat().st_size for path in home.rglob("*.part")))
+        begun = [path for file in files for path in (home / file.path, _part(home / file.path)) if path.exists()]
+        check_space(home, room - sum(path.stat().st_size for path in begun))
         with _progress(progress, dataset.name, total) as tell:
             before = 0
             for file in files:
                 path = home / file.path
                 path.parent.mkdir(parents=True, exist_ok=True)
-                checksum = _obtain(
-                    dataset.name, file, path, lambda done, of, before=before: tell("", before + done, total or of)
-                )
+
+                def tell_all(done: int, of: int | None, before: int = before) -> None:
+                    tell("", before + done, total or (of and before + of))
+
+                checksum = _obtain(dataset.name, file, path, tell_all)
                 before += path.stat().st_size
-                record[file.path] = {"checksum": checksum, "bytes": path.stat().st_size}
-                _write_record(home, record)
+                fetched[file.path] = {"checksum": checksum, "bytes": path.stat().st_size}
+                if not file.archive:
+                    record[file.path] = fetched[file.path]
+                    _write_record(home, record)
             for archive in dict.fromkeys(file.archive for file in files if file.archive):
                 parts = [file.path for file in files if file.archive == archive]
-                whole = home / archive
-                if whole.name not in parts:
-                    _join([home / part for part in parts], whole)
-                record[parts[0]]["members"] = unpack(
-                    whole, home / unpacked(archive), lambda done, of, what=f"unpacking {archive}": tell(what, done, of)
-                )
+                if archive not in parts:
+                    _join([home / part for part in parts], home / archive)
+                members = unpack(home / archive, home / unpacked(archive), partial(tell, f"unpacking {archive}"))
+                fetched[parts[0]]["members"] = members
+                record |= {part: fetched[part] for part in parts}
                 _write_record(home, record)
-                for path in {whole, *(home / part for part in parts)}:
-                    path.unlink()
+                for path in {archive, *parts}:
+                    (home / path).unlink()
 
 
 def _join(parts: list[Path], whole: Path) -> None:
@@ -359,11 +376,11 @@ def _obtain(name: str, file: RemoteFile, path: Path, tell: Callable[[int, int | 
     """Bring one file to its final name from the first source that has the right bytes; return its checksum."""
     import pooch
 
-    if path.exists():  # put there by hand, or waiting for its fellow parts
-        if not file.checksum or _has(path, file.checksum):
+    if path.exists():  # put there by hand, or not unpacked yet
+        if _is_right(file, path):
             return file.checksum or f"sha256:{pooch.file_hash(str(path))}"
         set_aside(path)
-    part = path.with_name(path.name + ".part")
+    part = _part(path)
     problems, wrong = [], False
     for source in _sources(name, file):
         try:
@@ -371,14 +388,13 @@ def _obtain(name: str, file: RemoteFile, path: Path, tell: Callable[[int, int | 
                 _copy(source, part, tell)
             else:
                 _download(source, part, tell)
-            checksum = file.checksum or f"sha256:{pooch.file_hash(str(part))}"
-            if _has(part, checksum):
+            _state_of(part).unlink(missing_ok=True)
+            if _is_right(file, part):
                 part.replace(path)
-                _state_of(part).unlink(missing_ok=True)
-                return checksum
+                return file.checksum or f"sha256:{pooch.file_hash(str(path))}"
             part.unlink()
             wrong = True
-            problems.append(f"{source}: not the file the course knows ({checksum} was expected), thrown away")
+            problems.append(f"{source}: not the right file ({file.checksum or 'an archive'} was expected), thrown away")
         except DownloadError as error:
             problems.append(f"{source}: {error}")
     listed = "".join(f"\n  {problem}" for problem in problems)
@@ -388,6 +404,17 @@ def _obtain(name: str, file: RemoteFile, path: Path, tell: Callable[[int, int | 
         f"variable DL4MIR_MIRROR name a folder or address that holds {name}/{file.path}; or put the file at {path} "
         "yourself."
     )
+
+
+def _is_right(file: RemoteFile, path: Path) -> bool:
+    """Check the whole file; where no checksum is published, that an archive is at least a whole archive."""
+    if file.checksum:
+        return _has(path, file.checksum)
+    return not file.extract or zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(path.name + ".part")
 
 
 def _sources(name: str, file: RemoteFile) -> list[str | Path]:
@@ -431,6 +458,8 @@ def _download(url: str, part: Path, tell: Callable[[int, int | None], None]) -> 
     while True:
         try:
             return _download_once(url, part, tell)
+        except requests.exceptions.SSLError as error:
+            raise DownloadError("its certificate is not trusted; behind a proxy, see REQUESTS_CA_BUNDLE") from error
         except (
             _PassingError,
             requests.ConnectionError,

@@ -2,7 +2,6 @@
 
 import csv
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from dl4mir_utils.errors import BadArgumentError
@@ -90,12 +89,6 @@ class DataSet:
     files: tuple[RemoteFile, ...]
     needs: tuple[str, ...] = ()
 
-    @cached_property
-    def size(self) -> int | None:
-        """Bytes to download, or None if that is not known of every file. Without `needs`."""
-        sizes = [file.size for file in self.files]
-        return None if None in sizes else sum(sizes)
-
 
 def _listed(name: str) -> tuple[RemoteFile, ...]:
     """Read the files of a data set from registry.tsv, the table of those that are many or small."""
@@ -113,7 +106,7 @@ def _fma(subset: str, title: str, purpose: str, gib: float, sha1: str) -> DataSe
         name=f"fma_{subset}",
         title=title,
         purpose=purpose,
-        licence="each artist's Creative Commons licence (metadata: CC BY 4.0)",
+        licence="CC, by track (tables: CC BY 4.0)",
         homepage="https://github.com/mdeff/fma",
         url_state="original address, SHA-1 published by the authors",
         split="training, validation, test columns of tracks.csv, 80/10/10, stratified",
@@ -132,22 +125,22 @@ DATA_SETS: dict[str, DataSet] = {
     for dataset in (
         _fma(
             "metadata",
-            "FMA: tables of tracks, genres and features",
-            "genres, splits and 518 librosa features of all FMA tracks; fetched with each FMA subset",
+            "FMA: genres, splits and 518 librosa features of all tracks",
+            "tables that every FMA subset needs",
             342 / 1024,
             "f0df49ffe5f2a6008d7dc83c6915b31835dfe733",
         ),
         _fma(
             "small",
             "FMA small: 8 000 clips of 30 s",
-            "genre, 8 balanced classes",
+            "genre, 8 classes",
             7.2,
             "ade154f733639d52e35e32f5593efe5be76c6d70",
         ),
         _fma(
             "medium",
             "FMA medium: 25 000 clips of 30 s",
-            "genre, 16 unbalanced classes",
+            "genre, 16 uneven classes",
             22,
             "c67b69ea232021025fca9231fc1c7c1a063ab50b",
         ),
@@ -161,8 +154,8 @@ DATA_SETS: dict[str, DataSet] = {
         DataSet(
             name="gtzan",
             title="GTZAN: 1 000 clips of 30 s",
-            purpose="genre, 10 balanced classes; known for its faults, use the filtered split",
-            licence="none stated (split lists: MIT)",
+            purpose="genre, 10 classes, known faults",
+            licence="none stated (lists: MIT)",
             homepage="http://marsyas.info/downloads/datasets.html",
             url_state="the original address is dead since 2022: copies at the Internet Archive and Hugging Face, "
             "held to the published SHA-256",
@@ -183,7 +176,7 @@ DATA_SETS: dict[str, DataSet] = {
         DataSet(
             name="gtzan_mini",
             title="GTZAN mini: 100 clips of GTZAN",
-            purpose="genre, 10 classes of 10 clips; to try code, not to report scores",
+            purpose="trying out GTZAN code",
             licence="none stated",
             homepage="https://github.com/TempoBeatDownbeat/gtzan_mini",
             url_state="a repository's moving main branch; the MD5 is that of mirdata 1.0.0",
@@ -201,8 +194,8 @@ DATA_SETS: dict[str, DataSet] = {
         DataSet(
             name="jamendo_vad",
             title="Jamendo VAD: 93 songs",
-            purpose="singing voice detection, frame by frame",
-            licence="each song's Creative Commons licence",
+            purpose="singing voice detection",
+            licence="CC, by song",
             homepage="https://zenodo.org/records/2585988",
             url_state="the original address is dead: a copy at Zenodo, of which no checksum is known to this course; "
             "the SHA-256 of the first download is recorded and verified from then on",
@@ -217,8 +210,8 @@ DATA_SETS: dict[str, DataSet] = {
         DataSet(
             name="magnatagatune",
             title="MagnaTagATune: 25 863 clips of 29 s",
-            purpose="tagging, 188 tags, usually the 50 most frequent",
-            licence="CC BY-NC-SA 3.0 (list of tags: MIT)",
+            purpose="tagging, 50 of 188 tags",
+            licence="CC BY-NC-SA 3.0",
             homepage="https://mirg.city.ac.uk/codeapps/the-magnatagatune-dataset",
             url_state="original address, MD5 as published",
             split="by folder: 0-b train, c valid, d-f test",
@@ -247,9 +240,9 @@ DATA_SETS: dict[str, DataSet] = {
         ),
         DataSet(
             name="jamendolyrics",
-            title="JamendoLyrics MultiLang: 80 songs",
-            purpose="singing voice detection and word timing, in four languages",
-            licence="each song's Creative Commons licence, named in JamendoLyrics.csv",
+            title="JamendoLyrics MultiLang: 80 songs in four languages",
+            purpose="singing voice detection, words",
+            licence="CC, by song",
             homepage="https://github.com/f90/jamendolyrics",
             url_state="the repository as it is today, no published checksum; "
             "the SHA-256 of the first download is recorded and verified from then on",
@@ -261,9 +254,9 @@ DATA_SETS: dict[str, DataSet] = {
         ),
         DataSet(
             name="ultrastar_cc",
-            title="UltraStar Creative Commons: 17 songs",
-            purpose="singing voice detection from the notes of a karaoke game",
-            licence="each song's Creative Commons licence, mostly non-commercial, some without derivatives",
+            title="UltraStar Creative Commons: 17 songs of a karaoke game",
+            purpose="singing voice detection, notes",
+            licence="CC, by song, mostly NC",
             homepage="https://github.com/UltraStar-Deluxe/songs",
             url_state="one fixed commit of the repository, SHA-256 of every file",
             split="none published",
@@ -272,9 +265,9 @@ DATA_SETS: dict[str, DataSet] = {
         ),
         DataSet(
             name="choi_transfer",
-            title="Transfer learning features (Choi et al. 2017)",
-            purpose="six tasks on ready-made features of a tagging network, beside MFCC; no audio",
-            licence="none stated: download and use, do not redistribute",
+            title="Transfer learning features of a tagging network, and MFCC (Choi et al. 2017)",
+            purpose="features for six transfer tasks",
+            licence="none stated: do not pass on",
             homepage="https://github.com/keunwoochoi/transfer_learning_music",
             url_state="one fixed commit of the repository, SHA-256 of every file",
             split="Jamendo: in the file paths; the others: none published",
@@ -283,8 +276,8 @@ DATA_SETS: dict[str, DataSet] = {
         ),
         DataSet(
             name="music_tagger_crnn",
-            title="MusicTaggerCRNN: published weights",
-            purpose="weights of the convolutional recurrent tagger (Choi et al. 2016); no audio",
+            title="MusicTaggerCRNN: published weights (Choi et al. 2016)",
+            purpose="weights of a tagging network",
             licence="MIT",
             homepage="https://github.com/keunwoochoi/music-auto_tagging-keras",
             url_state="one fixed commit of the repository, SHA-256",
