@@ -65,11 +65,13 @@ def tone(
     return (0.5 * audio / np.abs(audio).max()).astype(np.float32)
 
 
-def add_noise(audio: np.ndarray, snr_db: float, rng: np.random.Generator) -> np.ndarray:
+def add_noise(audio: np.ndarray, snr_db: float | np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Add white noise to float (..., samples) so that each sound has the signal-to-noise ratio `snr_db`.
 
     The ratio is that of the powers over the whole length, in dB: 0 dB is as much noise as signal.
+    One ratio for all sounds, or an array (...) with one for each; the noise is new for each sound in any case.
     """
     power = np.mean(np.square(audio, dtype=float), axis=-1, keepdims=True)
-    noise = rng.standard_normal(audio.shape)
-    return (audio + np.sqrt(power * 10 ** (-snr_db / 10)) * noise).astype(np.float32)
+    noise = rng.standard_normal(audio.shape, dtype=np.float32)
+    gain = np.sqrt(power * 10 ** (-np.asarray(snr_db, float)[..., np.newaxis] / 10))
+    return (audio + gain.astype(np.float32) * noise).astype(np.float32)

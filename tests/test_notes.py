@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 
 from dl4mir_utils import DataNotFoundError
-from dl4mir_utils.data.notes import load_notes
+from dl4mir_utils.data import load
 from dl4mir_utils.synth import NOTE_NAMES
 
-DATA = Path(__file__).parents[1] / "data"
-MINI = DATA / "mini"
-NOTES = load_notes(DATA)
+MINI = Path(__file__).parents[1] / "data" / "mini"
+NOTES = load("mini/notes")
 
 
 def test_the_table_and_the_folder_agree():
@@ -59,6 +58,8 @@ def test_licence_and_credit():
     assert version in credits
 
 
-def test_missing_table(tmp_path):
+def test_missing_table(tmp_path, monkeypatch):
+    (tmp_path / "mini").mkdir()
+    monkeypatch.setenv("DL4MIR_DATA", str(tmp_path))
     with pytest.raises(DataNotFoundError, match=r"notes\.csv"):
-        load_notes(tmp_path)
+        load("mini/notes")

@@ -17,15 +17,27 @@ def data_root() -> Path:
     return Path(__file__).parents[3] / "data"
 
 
-def load_mini(task: str) -> ClipTable:
-    """Load one task of the course's own clips."""
-    root = data_root() / "mini"
-    if not (root / "clips.csv").is_file():
+def mini_csv(name: str) -> Path:
+    """Return the path of a table in data/mini.
+
+    Raises
+    ------
+    DataNotFoundError
+        It is not there.
+    """
+    path = data_root() / "mini" / name
+    if not path.is_file():
         raise DataNotFoundError(
-            "The course's clips (data/mini/clips.csv) are not where they should be. Work in a clone of the "
+            f"The course's clips (data/mini/{name}) are not where they should be. Work in a clone of the "
             "repository, or copy its folder data/mini into the folder that the environment variable DL4MIR_DATA names."
         )
-    clips = pd.read_csv(root / "clips.csv", keep_default_na=False, dtype={"clip_id": str, "track": str, "group": str})
+    return path
+
+
+def load_mini(task: str) -> ClipTable:
+    """Load one task of the course's own clips."""
+    path = mini_csv("clips.csv")
+    clips = pd.read_csv(path, keep_default_na=False, dtype={"clip_id": str, "track": str, "group": str})
     clips = clips.sort_values("clip_id").set_index("clip_id")
     # Each file is exactly the clip; where it was cut from its source is for the record only.
     frame = clips.rename(columns={"file": "path", "start_s": "source_start_s"}).assign(start_s=0.0, split="")
@@ -42,4 +54,4 @@ def load_mini(task: str) -> ClipTable:
         frame["label"] = frame["tracker"].astype(int).map({0: "other", 1: "tracker"})
     kept = frame[list(folds)].astype(int).rename(columns=folds)
     frame = frame.drop(columns=[column for column in frame if "fold_" in column]).join(kept)
-    return ClipTable(f"mini/{task}", frame, tuple(sorted(frame["label"].unique())), root)
+    return ClipTable(f"mini/{task}", frame, tuple(sorted(frame["label"].unique())), path.parent)

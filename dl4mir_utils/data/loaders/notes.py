@@ -1,21 +1,14 @@
 """The recorded notes: single tones of real instruments, to try a pitch detector on."""
 
-from pathlib import Path
-
 import pandas as pd
 
+from dl4mir_utils.data.loaders.mini import mini_csv
 from dl4mir_utils.data.table import ClipTable
-from dl4mir_utils.errors import DataNotFoundError
 from dl4mir_utils.synth import NOTE_NAMES
 
 
-def load_notes(data_root: Path) -> ClipTable:
-    """Load the 47 recorded notes, one second each, by eight instruments, A3 to G♯5.
-
-    Parameters
-    ----------
-    data_root : Path
-        The folder of the data; the notes are in `mini/notes` below it.
+def load_notes() -> ClipTable:
+    """Load the 47 recorded notes of data/mini, one second each, by eight instruments, A3 to G♯5.
 
     Returns
     -------
@@ -29,13 +22,8 @@ def load_notes(data_root: Path) -> ClipTable:
     DataNotFoundError
         The table is not there.
     """
-    root = data_root / "mini"
-    if not (root / "notes.csv").is_file():
-        raise DataNotFoundError(
-            "The recorded notes (data/mini/notes.csv) are not where they should be. Work in a clone of the "
-            "repository, or set the environment variable DL4MIR_DATA to its data folder before starting Python."
-        )
-    notes = pd.read_csv(root / "notes.csv").sort_values("note_id").set_index("note_id")
+    path = mini_csv("notes.csv")
+    notes = pd.read_csv(path).sort_values("note_id").set_index("note_id")
     frame = notes.rename(columns={"file": "path", "pitch_class": "label", "instrument": "group"})
     frame = frame.assign(start_s=0.0, duration_s=frame["duration_s"].astype(float), track=frame.index, split="")
-    return ClipTable("mini/notes", frame, NOTE_NAMES, root)
+    return ClipTable("mini/notes", frame, NOTE_NAMES, path.parent)
