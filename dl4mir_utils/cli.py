@@ -71,8 +71,8 @@ def list_data() -> None:
 def info(name: Name) -> None:
     """Show what is known about a data set."""
     with _plain_errors():
-        from dl4mir_utils.data.download import data_sets, folder, status
-        from dl4mir_utils.data.registry import data_set
+        from dl4mir_utils.data.download import describe_size, folder, status
+        from dl4mir_utils.data.registry import data_set, total_size
 
         dataset, state = data_set(name), status(name)
         lines = {
@@ -82,9 +82,9 @@ def info(name: Name) -> None:
             "Groups": dataset.groups,
             "Homepage": dataset.homepage,
             "Addresses": dataset.url_state,
-            "Download": f"{data_sets().loc[name, 'download']}, files: {len(dataset.files)}",
+            "Download": f"{describe_size(total_size(dataset.files))}, files: {len(dataset.files)}",
             "Needs": ", ".join(dataset.needs) or "nothing else",
-            "Here": f"{state.state}, {state.bytes / 1e6:.1f} MB in {folder(name)}",
+            "Here": f"{state.state}, {describe_size(state.bytes)} in {folder(name)}",
         }
         typer.echo("\n".join([dataset.title, *(f"  {key + ':':<10} {value}" for key, value in lines.items())]))
 

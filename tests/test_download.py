@@ -118,6 +118,8 @@ def test_only_some_files(offer):
     offer({"audio.zip": SONG, "tags.csv": LABELS})
     assert contents(fetch("toy", only="*.csv")) == {"tags.csv": LABELS}
     assert status("toy").state == "partial"
+    with pytest.raises(BadArgumentError, match=r"It has: audio\.zip, tags\.csv"):
+        fetch("toy", only="*.mp3")
 
 
 def test_needed_sets_come_along_once(server, offer):

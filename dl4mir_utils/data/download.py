@@ -16,7 +16,7 @@ import tarfile
 import time
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from functools import partial
@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from dl4mir_utils.data.archives import CHUNK, check_space, set_aside, unpack
-from dl4mir_utils.data.registry import DATA_SETS, DataSet, RemoteFile, data_set, unpacked
-from dl4mir_utils.errors import ChecksumError, DataNotFoundError, DownloadError
+from dl4mir_utils.data.registry import DATA_SETS, DataSet, RemoteFile, data_set, total_size, unpacked
+from dl4mir_utils.errors import BadArgumentError, ChecksumError, DataNotFoundError, DownloadError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,18 +78,26 @@ def fetch(name: str, *, only: str = "*", yes: bool = False, progress: bool = Tru
     Raises
     ------
     BadArgumentError
-        There is no such data set.
+        There is no such data set, or no file in it that matches `only`.
     DownloadError
         It could not be fetched (or, as ChecksumError and UnsafeArchiveError, not be trusted), the
         disk is too small, nobody could be asked, or another process is fetching it.
     """
     wanted = [*map(data_set, data_set(name).needs), data_set(name)]
-    missing = [file for dataset in wanted for file in _missing(dataset, only)]
+    dataset = wanted[-1]
+    if not any(fnmatchcase(file.path, only) for file in dataset.files):
+        raise BadArgumentError(
+            f"No file of {name} matches {only!r}. It has: {', '.join(f.path for f in dataset.files)}."
+        )
+    missing = [file for each in wanted for file in _missing(each, only)]
     if missing:
-        _ask_to_download(data_set(name), missing, yes)
+        size = total_size(missing)
+        if not yes and (size is None or size > ASK_ABOVE):
+            facts = f"{dataset.title}\nDownload: {describe_size(size)}, to {folder(name)}\nLicence: {dataset.licence}"
+            _ask(facts, "Download?", f"dl4mir data fetch {name} --yes")
         try:
-            for dataset in wanted:
-                _complete(dataset, only, progress)
+            for each in wanted:
+                _complete(each, only, progress)
         except OSError as error:
             raise DownloadError(
                 f"{cache_root()} could not be written: {error}. Mend that, or let the environment variable "
@@ -149,7 +157,7 @@ def remove(name: str, *, yes: bool = False) -> None:
             f"There is nothing in {home} that was fetched. If the folder is yours, delete it yourself."
         )
     if not yes:
-        size = _size(status(name).bytes)
+        size = describe_size(status(name).bytes)
         _ask(f"{home} ({size}) will be deleted.", "Delete?", f"dl4mir data remove {name} --yes")
     with _lock(home):
         shutil.rmtree(home)
@@ -175,17 +183,19 @@ def data_sets() -> pd.DataFrame:
     """Return the data sets that can be fetched: one row each, indexed by name."""
     import pandas as pd
 
+    columns = ["name", "purpose", "download", "licence", "here"]
     rows = [
-        {
-            "name": d.name,
-            "purpose": d.purpose,
-            "download": _size(_total(d.files)),
-            "licence": d.licence,
-            "here": status(d.name).state,
-        }
+        (d.name, d.purpose, describe_size(total_size(d.files)), d.licence, status(d.name).state)
         for d in DATA_SETS.values()
     ]
-    return pd.DataFrame(rows).set_index("name")
+    return pd.DataFrame(rows, columns=columns).set_index("name")
+
+
+def describe_size(size: int | None) -> str:
+    """Write a number of bytes as "7.7 GB", and None as "unknown"."""
+    from rich.filesize import decimal
+
+    return "unknown" if size is None else decimal(size)
 
 
 # What is here
@@ -224,6 +234,7 @@ def _is_here(file: RemoteFile, home: Path, record: dict) -> bool:
 
 
 def _has(path: Path, checksum: str) -> bool:
+    """Check the bytes of a whole file."""
     import pooch
 
     algorithm, _, digest = checksum.partition(":")
@@ -238,25 +249,7 @@ def _crc32(path: Path) -> int:
     return crc
 
 
-def _total(files: Iterable[RemoteFile]) -> int | None:
-    sizes = [file.size for file in files]
-    return None if None in sizes else sum(sizes)
-
-
 # Asking
-
-
-def _size(size: int | None) -> str:
-    from rich.filesize import decimal
-
-    return "unknown" if size is None else decimal(size)
-
-
-def _ask_to_download(dataset: DataSet, files: list[RemoteFile], yes: bool) -> None:
-    total = _total(files)
-    if not yes and (total is None or total > ASK_ABOVE):
-        facts = f"{dataset.title}\nDownload: {_size(total)}, to {folder(dataset.name)}\nLicence: {dataset.licence}"
-        _ask(facts, "Download?", f"dl4mir data fetch {dataset.name} --yes")
 
 
 def _ask(facts: str, question: str, command: str) -> None:
@@ -333,7 +326,7 @@ def _complete(dataset: DataSet, only: str, progress: bool) -> None:
         record, fetched = _read_record(home), {}
         _write_record(home, record)
         files = _missing(dataset, only)
-        total = _total(files)
+        total = total_size(files)
         # Beside an archive its contents need room, and beside the parts of one the whole, too.
         room = sum((file.size or 0) * (3 if file.part_of else 2 if file.extract else 1) for file in files)
         begun = [path for file in files for path in (home / file.path, _part(home / file.path)) if path.exists()]
@@ -492,7 +485,7 @@ def _download_once(url: str, part: Path, tell: Callable[[int, int | None], None]
         if response.status_code == 416 and offered == f"bytes */{start}":
             return  # it was whole already
         if response.status_code == 416 or (response.status_code == 206 and not offered.startswith(f"bytes {start}-")):
-            part.unlink()
+            part.unlink(missing_ok=True)
             raise _PassingError("the server does not offer the rest")
         if response.status_code >= 500 or response.status_code == 429:
             raise _PassingError(f"{response.status_code} {response.reason}")

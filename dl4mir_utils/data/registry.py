@@ -1,6 +1,8 @@
 """What can be downloaded: every data set's files, where they are, how large, and which bytes they must be."""
 
 import csv
+import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -88,6 +90,12 @@ class DataSet:
     groups: str
     files: tuple[RemoteFile, ...]
     needs: tuple[str, ...] = ()
+
+
+def total_size(files: Iterable[RemoteFile]) -> int | None:
+    """Return the bytes of all the files, or None if those of one are not published."""
+    sizes = [file.size for file in files]
+    return None if None in sizes else sum(sizes)
 
 
 def _listed(name: str) -> tuple[RemoteFile, ...]:
@@ -200,7 +208,7 @@ DATA_SETS: dict[str, DataSet] = {
             url_state="the original address is dead: a copy at Zenodo, of which no checksum is known to this course; "
             "the SHA-256 of the first download is recorded and verified from then on",
             split="the folders train, valid, test: 61/16/16 songs",
-            groups="artists; the published split keeps them apart",
+            groups="songs: each is by another artist",
             files=(
                 RemoteFile(
                     "jamando.zip", "https://zenodo.org/records/2585988/files/jamando.zip?download=1", extract=True
@@ -299,8 +307,6 @@ def data_set(name: str) -> DataSet:
     """
     if name in DATA_SETS:
         return DATA_SETS[name]
-    import difflib
-
     near = difflib.get_close_matches(name, DATA_SETS, n=1)
     hint = f"Did you mean {near[0]!r}? " if near else ""
     raise BadArgumentError(f"There is no data set {name!r} to download. {hint}There are: {', '.join(DATA_SETS)}.")
