@@ -1,8 +1,11 @@
 """One call at the top of a notebook: seeds, quiet logs, figure style, a line of versions."""
 
+import contextlib
 import logging
 import os
 import platform
+from collections.abc import Iterator
+from pathlib import Path
 
 # Okabe and Ito's colours, distinguishable with every common kind of colour blindness; their yellow
 # is left out (too pale on white) and blue comes first.
@@ -63,3 +66,20 @@ def setup(seed: int = 0) -> None:
         f"Python {platform.python_version()}, TensorFlow {tf.__version__}, Keras {keras.__version__}, "
         f"Kapre {kapre.__version__}; {device}; seed {seed}"
     )
+
+
+@contextlib.contextmanager
+def quiet_native() -> Iterator[None]:
+    """Inside a `with`, drop what TensorFlow's C++ code writes to the error stream: the notices of XLA and TFLite.
+
+    No log level reaches these lines: they come before TensorFlow's logging is set up. Python's
+    errors are raised as ever.
+    """
+    kept = os.dup(2)
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

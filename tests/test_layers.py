@@ -1,3 +1,5 @@
+import warnings
+
 import keras
 import librosa
 import numpy as np
@@ -5,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from dl4mir_utils import BadArgumentError
-from dl4mir_utils.layers import LogMel, RandomGain, SpecAugment
+from dl4mir_utils.layers import LogMel, Pcen, RandomGain, SpecAugment
 
 RATE = 16000
 
@@ -32,6 +34,30 @@ def librosa_mel(audio, power, hop=256, **kwargs):
         y=padded, sr=RATE, n_fft=512, hop_length=hop, center=False, power=power, n_mels=64, **kwargs
     )
     return mel.transpose(0, 2, 1)
+
+
+def log_mel_front():
+    return [LogMel(normalise="clip"), SpecAugment()]
+
+
+def pcen_front():
+    return [LogMel(power=1, decibels=False), Pcen(bias=0.01)]
+
+
+FRONTS = pytest.mark.parametrize("front", [log_mel_front, pcen_front])
+
+
+def make_model(front, samples=None):
+    return keras.Sequential(
+        [
+            keras.Input((samples, 1)),
+            RandomGain(6.0, seed=1),
+            *front(),
+            keras.layers.Conv2D(4, 3, activation="relu"),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(3, activation="softmax", dtype="float32"),
+        ]
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -69,6 +95,67 @@ def test_decibels_equal_librosa_per_clip(power, to_db, top_db):
         np.testing.assert_allclose(ours, expected, rtol=0, atol=0.02)
 
 
+@pytest.mark.parametrize("power", [1.0, 2.0])
+def test_without_decibels_the_mel_bands_are_left_as_they_are(power):
+    mel = LogMel(power=power, decibels=False)(make_audio()).numpy()[..., 0]
+    expected = librosa_mel(make_audio(), power)
+    np.testing.assert_allclose(mel, expected, rtol=0, atol=1e-5 * expected.max())
+
+
+def test_stereo_channels_are_computed_apart():
+    left, right = make_audio()[:1], make_audio()[1:2]
+    stereo = LogMel()(np.concatenate([left, right], axis=2)).numpy()
+    quiet, loud = LogMel(dynamic_range_db=None)(left).numpy(), LogMel(dynamic_range_db=None)(right).numpy()
+    floor = max(quiet.max(), loud.max()) - 80  # one floor for the clip
+    np.testing.assert_allclose(stereo[..., :1], np.maximum(quiet, floor), atol=1e-3)
+    np.testing.assert_allclose(stereo[..., 1:], np.maximum(loud, floor), atol=1e-3)
+
+
+@pytest.mark.parametrize("arguments", [{}, {"smoothing": 0.4, "gain": 0.5, "bias": 0.01, "root": 0.25}])
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_pcen_equals_librosa(arguments, jit_compile):
+    mel = LogMel(power=1, decibels=False)(make_audio(samples=10 * RATE))
+    layer = Pcen(**arguments)
+    layer.build(mel.shape)
+    ours = tf.function(layer, jit_compile=jit_compile)(mel).numpy()
+    names = {"smoothing": "b", "root": "power"}
+    renamed = {names.get(name, name): value for name, value in ({"smoothing": 0.025} | arguments).items()}
+    for clip, energy in zip(ours, mel.numpy(), strict=True):
+        expected = librosa.pcen(energy, axis=0, zi=(1 - renamed["b"]) * energy[:1], **renamed)
+        np.testing.assert_allclose(clip, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_pcen_takes_loudness_away_and_starts_at_once():
+    mel = tf.constant(np.random.default_rng(0).uniform(0.1, 1, (1, 300, 8, 1)).astype("float32"))
+    layer = Pcen(gain=1.0, bias=0.1)
+    np.testing.assert_allclose(layer(100 * mel), layer(mel), rtol=1e-3)
+    steady = layer(tf.ones((1, 300, 8, 1))).numpy()
+    np.testing.assert_allclose(steady, steady[0, 0, 0, 0], rtol=1e-5)
+    assert not layer(tf.zeros((1, 300, 8, 1))).numpy().any()
+
+
+def test_pcen_trains_unless_told_otherwise():
+    fixed, free = Pcen(trainable=False), Pcen()
+    for layer in (fixed, free):
+        layer.build((None, None, 8, 1))
+    assert len(free.trainable_weights) == len(fixed.weights) == 3
+    assert not fixed.trainable_weights
+
+
+@FRONTS
+def test_converts_to_tflite_without_tensorflow_operations(front, tmp_path):
+    model = make_model(front, RATE)
+    model.export(tmp_path / "exported", verbose=False)
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(tmp_path / "exported"))
+    assert converter.target_spec.supported_ops == {tf.lite.OpsSet.TFLITE_BUILTINS}
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # it announces its move to another package
+        runner = tf.lite.Interpreter(model_content=converter.convert()).get_signature_runner("serving_default")
+    (name,) = runner.get_input_details()
+    for clip in make_audio():
+        (output,) = runner(**{name: clip[np.newaxis]}).values()
+        np.testing.assert_allclose(output, model(clip[np.newaxis]), atol=1e-5)
+
+
 def test_normalise_clip_and_silence():
     log_mel = LogMel(normalise="clip")(make_audio()).numpy()
     np.testing.assert_allclose(log_mel.mean(axis=(1, 2, 3)), 0, atol=1e-4)
@@ -86,22 +173,9 @@ def test_shapes(pad_end, samples):
     assert samples != 160000 or output.shape[1] == 625
 
 
-def make_model(samples=None):
-    return keras.Sequential(
-        [
-            keras.Input((samples, 1)),
-            RandomGain(6.0, seed=1),
-            LogMel(normalise="clip"),
-            SpecAugment(),
-            keras.layers.Conv2D(4, 3, activation="relu"),
-            keras.layers.GlobalAveragePooling2D(),
-            keras.layers.Dense(3, activation="softmax", dtype="float32"),
-        ]
-    )
-
-
-def test_variable_length_and_keras_save(tmp_path):
-    model = make_model()
+@FRONTS
+def test_variable_length_and_keras_save(front, tmp_path):
+    model = make_model(front)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     for samples in (8000, RATE):
@@ -120,17 +194,22 @@ def test_all_arguments_survive_saving():
         "power": 1.0,
         "dynamic_range_db": None,
         "pad_end": False,
+        "decibels": True,
         "normalise": "clip",
     }
     config = LogMel.from_config(LogMel(**arguments, name="front").get_config()).get_config()
     assert config | arguments | {"name": "front"} == config
+    gains = {"smoothing": 0.1, "gain": 0.5, "bias": 0.01, "root": 0.3, "trainable": False}
+    config = Pcen.from_config(Pcen(**gains).get_config()).get_config()
+    assert config | gains == config
     masks = {"frequency_masks": 2, "frequency_width": 3, "time_masks": 4, "time_width": 5, "fill": "min"}
     config = SpecAugment.from_config(SpecAugment(**masks).get_config()).get_config()
     assert config | masks == config
 
 
-def test_export_to_saved_model(tmp_path):
-    model = make_model()
+@FRONTS
+def test_export_to_saved_model(front, tmp_path):
+    model = make_model(front)
     model.export(tmp_path / "exported", verbose=False)
     served = tf.saved_model.load(tmp_path / "exported")
     for samples in (8000, RATE):
@@ -140,15 +219,15 @@ def test_export_to_saved_model(tmp_path):
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16"])
 @pytest.mark.parametrize("jit_compile", [False, True])
-def test_trains_under_every_policy(policy, jit_compile):
+@FRONTS
+def test_trains_under_every_policy(policy, jit_compile, front):
     expected = LogMel()(make_audio()).numpy()
     keras.config.set_dtype_policy(policy)
-    front = LogMel()
-    log_mel = front(make_audio())
+    log_mel = LogMel()(make_audio())
     assert log_mel.dtype == tf.float32
     np.testing.assert_array_equal(log_mel, expected)
-    model = make_model(RATE)
-    model.compile("adam", "sparse_categorical_crossentropy", jit_compile=jit_compile)
+    model = make_model(front, RATE)
+    model.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy", jit_compile=jit_compile)
     before = [weight.numpy() for weight in model.trainable_weights]
     history = model.fit(make_audio(), np.array([0, 1, 2]), epochs=2, verbose=0)
     assert np.isfinite(history.history["loss"]).all()
@@ -197,11 +276,23 @@ def test_gain_stays_in_range():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"power": 3.0}, {"normalise": "batch"}, {"f_min_hz": 9000.0}, {"f_max_hz": 9000.0}],
+    [
+        {"power": 3.0},
+        {"normalise": "batch"},
+        {"f_min_hz": 9000.0},
+        {"f_max_hz": 9000.0},
+        {"normalise": "clip", "decibels": False},
+    ],
 )
 def test_wrong_arguments(wrong):
     with pytest.raises(BadArgumentError):
         LogMel(**wrong)
+
+
+@pytest.mark.parametrize("wrong", [{"smoothing": 0.0}, {"smoothing": 1.0}, {"gain": 0}, {"bias": -1}, {"root": 0}])
+def test_wrong_arguments_of_pcen(wrong):
+    with pytest.raises(BadArgumentError):
+        Pcen(**wrong)
 
 
 def test_wrong_rank_is_explained():

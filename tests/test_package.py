@@ -45,6 +45,18 @@ def test_setup_prints_one_line_and_training_is_quiet():
     assert done.stderr == ""
 
 
+def test_quiet_native_drops_only_what_comes_inside():
+    done = run_python(
+        "import os\n"
+        "from dl4mir_utils.environment import quiet_native\n"
+        "os.write(2, b'before ')\n"
+        "with quiet_native():\n"
+        "    os.write(2, b'inside ')\n"
+        "os.write(2, b'after')\n"
+    )
+    assert done.stderr == "before after"
+
+
 @pytest.mark.parametrize(
     "error",
     [BadArgumentError("what to do"), DataNotFoundError("what to do"), AudioDecodeError({"clip1": "what to do"})],

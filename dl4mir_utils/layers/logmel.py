@@ -16,6 +16,7 @@ class LogMel(keras.layers.Layer):
     """Turn audio into a mel spectrogram in decibels, inside the model.
 
     Input: float (batch, samples, 1) in [-1, 1]. Output: float32 (batch, frames, mels, 1).
+    (Stereo works, too: two channels in, two out.)
     The number of samples may be unknown when the model is built. There is nothing to train.
 
     The layer always computes in float32, also under `mixed_float16` and `mixed_bfloat16`: a
@@ -41,6 +42,9 @@ class LogMel(keras.layers.Layer):
         Values further below the loudest point of the clip are raised to that floor; None keeps them.
     pad_end : bool
         Pad the end with zeros so that every sample is in a frame: `ceil(samples / hop)` frames.
+    decibels : bool
+        False leaves the mel bands as they are, for layers that compress them in another way, such as
+        `Pcen`. `dynamic_range_db` then has no meaning.
     normalise : {None, "clip"}
         "clip": subtract each clip's mean and divide by its standard deviation, so that loudness is no clue.
     **kwargs
@@ -58,6 +62,7 @@ class LogMel(keras.layers.Layer):
         power: float = 2.0,
         dynamic_range_db: float | None = 80.0,
         pad_end: bool = True,
+        decibels: bool = True,
         normalise: Literal["clip"] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -66,6 +71,8 @@ class LogMel(keras.layers.Layer):
             raise BadArgumentError(f"power is {power}; it must be 1 (magnitude) or 2 (power).")
         if normalise not in (None, "clip"):
             raise BadArgumentError(f"normalise is {normalise!r}; it must be None or 'clip'.")
+        if normalise and not decibels:
+            raise BadArgumentError("normalise='clip' is meant for decibels; leave one of the two arguments out.")
         if not 0 <= f_min_hz < (f_max_hz or sample_rate / 2) <= sample_rate / 2:
             raise BadArgumentError(
                 f"The mel bands go from {f_min_hz:g} Hz to {f_max_hz or sample_rate / 2:g} Hz; "
@@ -81,13 +88,20 @@ class LogMel(keras.layers.Layer):
             "power": power,
             "dynamic_range_db": dynamic_range_db,
             "pad_end": pad_end,
+            "decibels": decibels,
             "normalise": normalise,
         }
         self.window, self.hop = round(window_s * sample_rate), round(hop_s * sample_rate)
-        self.n_mels, self.power, self.pad_end, self.normalise = n_mels, power, pad_end, normalise
-        channels_last = {"input_data_format": "channels_last", "output_data_format": "channels_last"}
+        self.n_mels, self.power, self.pad_end = n_mels, power, pad_end
+        self.decibels, self.normalise = decibels, normalise
+        # Channels stand before frames until the very end: TFLite cannot transpose complex numbers.
         self.stft = kapre.STFT(
-            n_fft=self.window, hop_length=self.hop, pad_end=pad_end, dtype="float32", **channels_last
+            n_fft=self.window,
+            hop_length=self.hop,
+            pad_end=pad_end,
+            input_data_format="channels_last",
+            output_data_format="channels_first",
+            dtype="float32",
         )
         self.magnitude = kapre.Magnitude(dtype="float32")
         self.mel = kapre.ApplyFilterbank(
@@ -99,7 +113,7 @@ class LogMel(keras.layers.Layer):
                 "f_min": f_min_hz,
                 "f_max": f_max_hz,
             },
-            data_format="channels_last",
+            data_format="channels_first",
             dtype="float32",
         )
         # Kapre's layer takes 10 log10; for magnitudes its result is doubled below, so it gets half the range.
@@ -119,10 +133,14 @@ class LogMel(keras.layers.Layer):
         if audio.shape.rank != 3:
             raise BadArgumentError(f"LogMel needs audio of shape (batch, samples, 1), got {tuple(audio.shape)}.")
         magnitude = self.magnitude(self.stft(audio))
-        if self.power == 2:
-            log_mel = self.decibel(self.mel(tf.square(magnitude)))
-        else:
-            log_mel = 2 * self.decibel(self.mel(magnitude))
+        mel = self.mel(tf.square(magnitude) if self.power == 2 else magnitude)
+        mel = tf.transpose(mel, (0, 2, 3, 1))
+        _, frames, mels, channels = self.compute_output_shape(audio.shape)
+        if frames and channels:  # written into the graph: TFLite converts no convolution of unknown shape
+            mel = tf.reshape(mel, (-1, frames, mels, channels))
+        if not self.decibels:
+            return mel
+        log_mel = self.decibel(mel) * (2 / self.power)
         if self.normalise == "clip":
             mean, variance = tf.nn.moments(log_mel, axes=[1, 2], keepdims=True)
             log_mel = (log_mel - mean) / (tf.sqrt(variance) + EPSILON)
