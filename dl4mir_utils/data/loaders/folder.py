@@ -40,7 +40,7 @@ def load_folder(root: Path, table: str = "labels.csv", seed: int = 0) -> ClipTab
             failed.append(path)
     if failed:
         notes.append(f"Left out, as they cannot be decoded: {len(failed)} of {len(listed)}: {name_some(failed, 25)}.")
-        warnings.warn(notes[-1], stacklevel=4)
+        warnings.warn(notes[-1], stacklevel=3)
     frame = listed[listed["path"].isin(durations)].copy()
     if frame.empty:
         raise DataNotFoundError("None of the files can be decoded: " + name_some(failed) + ".")
@@ -94,9 +94,7 @@ def _read_table(root: Path, table: str) -> pd.DataFrame:
     if "split" in listed:
         wrong = sorted(set(listed["split"]) - set(SPLITS))
         if wrong:
-            raise BadArgumentError(
-                f"The column split of {table} holds {name_some(map(repr, wrong))}; say train, valid or test."
-            )
+            raise BadArgumentError(f"The column split of {table} holds {name_some(wrong)}; say train, valid or test.")
         if "group" in listed:
             crossing = listed.groupby("group")["split"].nunique()
             crossing = crossing.index[crossing > 1].tolist()

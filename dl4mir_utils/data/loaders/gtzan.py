@@ -76,7 +76,7 @@ def load_gtzan(
     if split == "random":
         parts = _random_split(sorted(paths))
         notes.append("Random split: the same artists, even the same recordings, are in train and test.")
-        warnings.warn(f"{name}: {notes[-1]} Scores on it are too good.", stacklevel=4)
+        warnings.warn(f"{name}: {notes[-1]} Scores on it are too good.", stacklevel=3)
     elif name == "gtzan_mini":  # a part of the excerpts, on purpose
         parts = {stem: part for stem, part in parts.items() if stem in paths}
     else:

@@ -55,7 +55,7 @@ def load_magnatagatune(root: Path) -> ClipTable:
             "duration_s": SECONDS,
             "label": pd.Series(labels, rows.index),
             # f/artist-album-04-title-30-59.mp3: clips of one track differ only in the seconds at the end.
-            "track": rows["mp3_path"].str.replace(r"-\d+-\d+\.mp3$", "", regex=True),
+            "track": rows["mp3_path"].str.extract(r"([^/]+)-\d+-\d+\.mp3$", expand=False),
             "licence": DATA_SETS[name].licence,
             "split": np.select([folder.isin(list("def")), folder == "c"], ["test", "valid"], "train"),
         }
@@ -67,8 +67,9 @@ def load_magnatagatune(root: Path) -> ClipTable:
         frame["group"] = frame["track"]
         notes.append("clip_info_final.csv is not there: artists are unknown, every track is a group of its own.")
     crossing = (frame.groupby("group")["split"].nunique() > 1).sum()
+    tracks_cross = (frame.groupby("track")["split"].nunique() > 1).any()
     if crossing:
         notes.append(f"The usual split does not keep artists apart: {crossing} of {frame['group'].nunique()} cross it.")
-    split_by = "clip" if crossing else "artist"
+    split_by = "clip" if tracks_cross else "track" if crossing else "artist"
     frame.index = frame.index.astype(str)
     return ClipTable(name, frame, TOP_50, root, tuple(notes), split_by)

@@ -27,7 +27,7 @@ def load_jamendo_vad(root: Path) -> ClipTable:
     unlike = [f"{stem}.lab" for stem in songs if stem not in labs] + [stem for stem in labs if stem not in songs]
     if unlike:
         raise DataNotFoundError(
-            f"In {name}, not every song has its labels, or not every label its song: {name_some(unlike)}."
+            f"In {name}, there are songs without labels or labels without song: {name_some(unlike)}."
         )
     rows = [
         {
