@@ -4,7 +4,7 @@ import soundfile
 
 from dl4mir_utils import AudioDecodeError
 from dl4mir_utils.data import load_audio
-from dl4mir_utils.data.audio import AudioCache, Clip
+from dl4mir_utils.data.audio import AudioCache, Clip, file_duration
 
 
 def tone(seconds, rate, hz=440.0, level=0.5):
@@ -66,6 +66,28 @@ def test_errors_name_the_file(tmp_path, content, message):
         (tmp_path / "a.ogg").write_bytes(content)
     with pytest.raises(AudioDecodeError, match=message):
         load_audio(tmp_path / "a.ogg")
+
+
+def test_duration_is_what_can_be_decoded_not_what_a_header_promises(tmp_path):
+    noise = np.random.default_rng(0).normal(0, 0.2, 160000)
+    sound = np.concatenate([np.zeros(160000), noise]).astype("float32")
+    soundfile.write(tmp_path / "a.mp3", sound, 16000, bitrate_mode="VARIABLE", compression_level=0.5)
+    whole = (tmp_path / "a.mp3").read_bytes()
+    # Without its first frame, which holds the number of frames, the length is guessed from the bit rate of silence.
+    (tmp_path / "a.mp3").write_bytes(whole[whole.index(whole[:2], 4) :])
+    assert soundfile.info(tmp_path / "a.mp3").duration > 30
+    duration_s = file_duration(tmp_path / "a.mp3")
+    assert duration_s == pytest.approx(20, abs=0.15)
+    assert len(load_audio(tmp_path / "a.mp3", duration_s=duration_s)) == round(duration_s * 16000)
+    soundfile.write(tmp_path / "b.wav", sound[:100], 16000)
+    assert file_duration(tmp_path / "b.wav") == 100 / 16000
+    for content in (b"", b"noise" * 100):
+        (tmp_path / "c.ogg").write_bytes(content)
+        with pytest.raises(AudioDecodeError, match=r"c\.ogg"):
+            file_duration(tmp_path / "c.ogg")
+    soundfile.write(tmp_path / "d.wav", sound[:0], 16000)
+    with pytest.raises(AudioDecodeError, match="holds no sound"):
+        file_duration(tmp_path / "d.wav")
 
 
 def make_clips(folder, count, seconds=1.0):

@@ -22,10 +22,11 @@ import soundfile
 from http_server import Server
 
 from dl4mir_utils import BadArgumentError, DataNotFoundError, Dl4mirError
-from dl4mir_utils.data import audio_cache, load, registry
+from dl4mir_utils.data import audio_cache, data_sets, load, registry
 from dl4mir_utils.data.loaders.choi import TASKS
 from dl4mir_utils.data.loaders.gtzan import FAULT_FILTERED, fault_filtered_split
 from dl4mir_utils.data.loaders.magnatagatune import TOP_50
+from dl4mir_utils.data.sources import LOADERS, NAMES
 
 RATE = 16000
 REAL = Path(__file__).parents[2] / "shared" / "mirror"
@@ -779,3 +780,26 @@ def test_a_wrong_folder_is_told(tmp_path, name):
 def test_wrong_options_are_told(tmp_path):
     with pytest.raises(BadArgumentError, match="jamendo_vad: got an unexpected keyword argument 'merge_s'"):
         load("jamendo_vad", root=tmp_path, merge_s=1)
+
+
+def test_the_table_in_the_docs_says_what_the_registry_says():
+    text = (Path(__file__).parents[1] / "docs" / "data.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:3] == "| `"]
+    assert {row[0].strip("`") for row in rows} == set(registry.DATA_SETS)
+    overview = data_sets()
+    for name, purpose, download, licence, _, checksum, _, _ in rows:
+        name = name.strip("`")
+        known = registry.DATA_SETS[name]
+        kinds = {file.checksum.split(":")[0] if file.checksum else "" for file in known.files}
+        names = {"sha1": "SHA-1", "sha256": "SHA-256", "md5": "MD5", "": "of the first download"}
+        assert checksum == ", ".join(sorted(names[kind] for kind in kinds)), name
+        assert (licence, download) == (known.licence, overview.loc[name, "download"]), name
+        assert purpose
+    loadable = {name.partition("/")[0] for name in LOADERS}
+    assert loadable == set(registry.DATA_SETS) - {"fma_metadata", "music_tagger_crnn"}
+    assert all(name in load.__doc__ for name in NAMES if "/" not in name)
+
+
+def test_own_cache_is_not_needed_for_a_folder_that_is_there(gtzan, tmp_path):
+    load("gtzan", root=gtzan)
+    assert not (tmp_path / "cache").exists()
