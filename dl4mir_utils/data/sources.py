@@ -14,10 +14,9 @@ from dl4mir_utils.data.loaders.fma import load_fma
 from dl4mir_utils.data.loaders.folder import load_folder
 from dl4mir_utils.data.loaders.gtzan import load_gtzan
 from dl4mir_utils.data.loaders.magnatagatune import load_magnatagatune
-from dl4mir_utils.data.loaders.mini import data_root, load_mini
+from dl4mir_utils.data.loaders.mini import load_mini
 from dl4mir_utils.data.loaders.notes import load_notes
 from dl4mir_utils.data.loaders.singing import load_jamendo_vad, load_jamendolyrics, load_ultrastar_cc
-from dl4mir_utils.data.notes import load_notes
 from dl4mir_utils.data.table import ClipTable
 from dl4mir_utils.errors import BadArgumentError
 
@@ -26,7 +25,6 @@ MINI_LOADERS: dict[str, Callable[[], ClipTable]] = {
     "mini/genre": partial(load_mini, "genre"),
     "mini/album": partial(load_mini, "album"),
     "mini/tracker": partial(load_mini, "tracker"),
-    "mini/notes": lambda: load_notes(data_root()),
     "mini/notes": load_notes,
 }
 # What is fetched: these get its folder, then the options.
