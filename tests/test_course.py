@@ -10,8 +10,10 @@ import time
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import psutil
 import pytest
+import soundfile
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -51,6 +53,13 @@ buffer = io.BytesIO()
 Image.effect_noise((200, 100), 50).convert("RGB").save(buffer, "PNG")
 Shown(buffer.getvalue())
 """
+PLAYER = """
+import numpy as np
+from dl4mir_utils.player import Curve, player
+sound = np.sin(np.arange(16000) / 10)
+curve = Curve("voice", np.linspace(0, 1, 50), 0.02)
+"""
+SHOW = "player(sound, 16000, [curve], title='A tone')"
 FORMULA = r"""## The model
 
 Energy $e = mc^2$ costs $5 or $10, code `$x$`.
@@ -89,8 +98,8 @@ def site(tmp_path_factory) -> Path:
     )
     which = f"import sys\nsys.executable == {sys.executable!r}"
     write(root, "01_good.ipynb", "Good", FORMULA, HINT, FIGURE, which)
-    write(root, "02_bad.ipynb", "Bad", "x = 1", "raise ValueError('no music')", "y = 2")
-    write(root, "03_noisy.ipynb", "Noisy", "import sys\nprint('careful', file=sys.stderr)")
+    write(root, "02_bad.ipynb", "Bad", PLAYER + SHOW, "raise ValueError('no music')", "y = 2")
+    write(root, "03_noisy.ipynb", "Noisy", PLAYER, SHOW, SHOW, "import sys\nprint('careful', file=sys.stderr)")
     return root
 
 
@@ -149,6 +158,21 @@ def test_sound_lies_beside_the_page(ran):
     assert (ran[0] / "sound" / "01_good-01.mp3").read_bytes() == b"ID3 not really"
 
 
+@pytest.mark.parametrize(("stem", "players"), [("02_bad", 1), ("03_noisy", 2)])
+def test_players_work_on_the_page_without_a_kernel(ran, stem, players):
+    html = (ran[0] / f"{stem}.html").read_text("utf-8")
+    assert html.count('<div class="dl4mir-standalone">') == players
+    assert html.count('<script type="module">') == html.count("function mountAll()") == 1
+    assert html.count('alt="A tone (1.0 s)\n  voice: curve, 50 frames, 0.00 to 1.00"') == players
+    for number in range(1, players + 1):
+        assert f'src="sound/{stem}-{number:02d}.flac"' in html
+        sound, rate = soundfile.read(ran[0] / "sound" / f"{stem}-{number:02d}.flac")
+        assert rate == 16000 and abs(sound - np.sin(np.arange(16000) / 10)).max() < 1e-4
+    assert len(html) < 300_000 and "data:audio/" not in html
+    data = json.loads(re.search(r'<script type="application/json">(.*?)</script>', html)[1])
+    assert [track["name"] for track in data["tracks"]] == ["log-mel", "voice"]
+
+
 def test_results_are_collected(ran):
     card = json.loads((ran[0] / "results.json").read_text("utf-8"))["notebooks"][0]
     assert card["results"][0]["rows"] == [["baseline", 0.5]]
@@ -205,13 +229,16 @@ def test_render_refuses_and_leaves_the_file_alone(site, capsys, source, complain
 
 
 def test_render_stores_and_repeats(site):
-    path = write(site, "05_stored.ipynb", "Stored", FIGURE, PICTURE, "!after", "load = print\nload('mini/genre')")
+    path = write(
+        site, "05_stored.ipynb", "Stored", FIGURE, PICTURE, PLAYER + SHOW, "!after", "load = print\nload('mini/genre')"
+    )
     assert course.main(["render", "--only", "05"], root=site) == 0
     nb = nbs.read(path)
     assert nbs.stored_complaints(nb, site) == []
-    assert [cell.execution_count for cell in nb.cells if cell.cell_type == "code"] == [1, 2, 3]
+    assert [cell.execution_count for cell in nb.cells if cell.cell_type == "code"] == [1, 2, 3, 4]
     figure = nb.cells[1].outputs[0].data["text/html"]
     assert figure.endswith("<figcaption>A bell</figcaption>(run this cell to hear it)</figure>")
+    assert set(nb.cells[3].outputs[0].data) == {"text/plain", "image/png"} and "widgets" not in nb.metadata
     assert "github/some/course/blob/main/notebooks/05_stored.ipynb" in nb.cells[0].source
     assert re.search(r"<!-- measured -->\d+ s to run, .* GiB peak memory \(measured on", nb.cells[0].source)
     readme = (site / "README.md").read_text("utf-8")

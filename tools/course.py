@@ -144,7 +144,7 @@ def run_notebook(nb: NotebookNode, folder: Path, on_cell: Callable[[int], None])
         shutdown_kernel="immediate",
         coalesce_streams=True,
         record_timing=False,
-        store_widget_state=False,
+        store_widget_state=True,  # pages show the synchronised players from it; notebooks are stored without
         on_cell_execute=starts,
         resources={"metadata": {"path": str(folder)}},
     )
@@ -158,6 +158,7 @@ def run_notebook(nb: NotebookNode, folder: Path, on_cell: Callable[[int], None])
         if hasattr(client, "_async_cleanup_kernel_future"):
             raise KeyboardInterrupt from None
         run.error = _explain(error)
+        client.set_widgets_metadata()  # nbclient does it only at a good end
     finally:
         run.peak_memory_bytes = memory.stop()
     run.seconds = round(time.monotonic() - start, 1)
@@ -295,6 +296,7 @@ def _write_notebook_page(root: Path, path: Path, nb: NotebookNode, run: Run) -> 
     build = root / "build" / "course"
     # The page shows what this run took, not what stands in the stored notebook.
     nbs.fill_measured(nb, nbs.measured_text(run.seconds, run.peak_memory_bytes))
+    nbs.embed_players(nb)
     sounds = nbs.extract_sound(nb, path.stem)
     cells, sections = course_html.notebook_cells(nb, path.parent)
     order = [(p.with_suffix(".html").name, nbs.title(nbs.read(p))) for p in nbs.notebook_paths(root)]

@@ -11,15 +11,21 @@ import re
 import sys
 import tempfile
 import tomllib
+from functools import reduce
+from html import escape
+from operator import getitem
 from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
 from PIL import Image
 
+from dl4mir_utils.player import standalone_html
+
 MAX_STORED_BYTES = 300_000
 RESULTS_MIME = "application/vnd.dl4mir.results+json"
 WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
+WIDGET_STATE_MIME = "application/vnd.jupyter.widget-state+json"
 NO_SOUND = "(run this cell to hear it)"
 KEPT_CELL_METADATA = ("tags", "jupyter")
 AUDIO_ELEMENT = re.compile(r"<audio\b.*?</audio>", re.DOTALL)
@@ -230,6 +236,31 @@ def extract_sound(nb: NotebookNode, stem: str) -> dict[str, bytes]:
                 html = output.data["text/html"]
                 output.data["text/html"] = re.sub(r'src="data:audio/([\w.+-]+);base64,([^"]*)"', move, html)
     return files
+
+
+def embed_players(nb: NotebookNode) -> None:
+    """Turn the synchronised players of an executed notebook into HTML, which needs neither kernel nor network.
+
+    What a player shows stands in the widget states that the run stored. Style and script come with the first player;
+    they serve all players of the page. The sounds are then where `extract_sound` finds them.
+    """
+    states = nb.metadata.get("widgets", {}).get(WIDGET_STATE_MIME, {}).get("state", {})
+    first = True
+    for cell in nb.cells:
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            widget = states.get(data.get(WIDGET_MIME, {}).get("model_id"), {})
+            state = widget.get("state", {})
+            if state.get("_anywidget_id") != "dl4mir_utils.player.sync.PlayerWidget":
+                continue
+            for buffer in widget["buffers"]:  # bytes travel apart from the rest, each with its place in it
+                *path, last = buffer["path"]
+                reduce(getitem, path, state)[last] = buffer["data"]
+            alt = escape(output.metadata.get("alt", ""))
+            figure = f'<img src="data:image/png;base64,{data["image/png"].strip()}" alt="{alt}">'
+            data["text/html"] = standalone_html(state["content"], figure, code=first)
+            del data[WIDGET_MIME]
+            first = False
 
 
 # --- stored outputs -----------------------------------------------------------------------------------------------

@@ -217,11 +217,11 @@ function melTrack(track) {
 function heatTrack(track, { label }) {
   const values = new Values(track);
   const named = values.columns <= LABELLED_ROWS;
-  const now = label.appendChild(make("div", { class: "now" }));
+  const now = label.appendChild(make("div", { class: "d-now" }));
   if (named) {
     // Row 0 is drawn at the bottom, so the list of names runs backwards.
     const names = [...track.labels].reverse().map((text) => make("li", { text, title: text }));
-    label.classList.add("rows-named");
+    label.classList.add("d-rows-named");
     label.append(make("ol", { style: `--row:${ROW_PX}px` }, ...names));
   }
   return {
@@ -238,14 +238,14 @@ function curveTrack(track, { label }) {
   const names = track.labels.length ? track.labels : [""];
   const texts = (time) => values.read(time)?.map((value) => value.toFixed(values.digits) + track.unit);
   const nodes = names.map((name, i) => {
-    const key = make("span", { class: "key", "aria-hidden": "true" });
+    const key = make("span", { class: "d-key", "aria-hidden": "true" });
     const look = `style="stroke:var(--d-c${i % N_COLOURS})" stroke-width="2.5" stroke-dasharray="${DASHES[i % DASHES.length]}"`;
     key.innerHTML = `<svg width="26" height="8"><path d="M0 4h26" ${look}/></svg>`;
-    const value = make("span", { class: "value" });
-    label.append(make("div", { class: "entry" }, key, make("span", { class: "name", text: name }), value));
+    const value = make("span", { class: "d-value" });
+    label.append(make("div", { class: "d-entry" }, key, make("span", { class: "d-name", text: name }), value));
     return value;
   });
-  if (track.threshold !== null) label.append(make("div", { class: "note", text: `dotted: ${track.threshold}` }));
+  if (track.threshold !== null) label.append(make("div", { class: "d-note", text: `dotted: ${track.threshold}` }));
   return {
     values,
     height: Math.max(84, 26 + 19 * (names.length + 1)),
@@ -276,7 +276,7 @@ function curveTrack(track, { label }) {
 
 function segmentTrack(track, { label }) {
   const kinds = [...new Set(track.segments.map((segment) => segment[2]))];
-  const now = label.appendChild(make("div", { class: "now" }));
+  const now = label.appendChild(make("div", { class: "d-now" }));
   const current = (time) => track.segments.filter(([start, end]) => start <= time && time < end).map((s) => s[2]).join(", ");
   // Segments that overlap lie in different lanes, each in the first that is free.
   const ends = [];
@@ -305,13 +305,13 @@ function segmentTrack(track, { label }) {
 /** Class probabilities have no place on the time axis: bars (and a pie) that move while the song plays. */
 function barsTrack(track, { body }) {
   const values = new Values(track);
-  const pie = track.pie ? body.appendChild(make("div", { class: "pie", "aria-hidden": "true" })) : null;
+  const pie = track.pie ? body.appendChild(make("div", { class: "d-pie", "aria-hidden": "true" })) : null;
   const list = body.appendChild(make("ul"));
   const colour = (i) => `var(--d-c${i % N_COLOURS})`;
   const bars = track.labels.map((label, i) => {
-    const fill = make("span", { class: "fill", style: `background: ${colour(pie ? i : 0)}` });
-    const value = make("span", { class: "value" });
-    list.append(make("li", {}, make("span", { class: "name", text: label, title: label }), make("span", { class: "bar" }, fill), value));
+    const fill = make("span", { class: "d-fill", style: `background: ${colour(pie ? i : 0)}` });
+    const value = make("span", { class: "d-value" });
+    list.append(make("li", {}, make("span", { class: "d-name", text: label, title: label }), make("span", { class: "d-bar" }, fill), value));
     return { fill, value };
   });
   return {
@@ -364,15 +364,15 @@ function mount(host, content, address) {
 
   const button = (text, label, action) => make("button", { type: "button", "aria-label": label, title: label, text, onclick: action });
   const playButton = button("▶", "Play", toggle);
-  const time = make("span", { class: "time" });
+  const time = make("span", { class: "d-time" });
   const slider = make("input", { type: "range", min: 0, max: duration, step: 0.01, value: 0, "aria-label": "Position" });
   const zoomButtons = [button("−", "Zoom out", () => zoom(2)), button("+", "Zoom in", () => zoom(0.5)), button("⤢", "Show the whole sound", () => zoom(Infinity))];
-  const controls = make("div", { class: "controls" }, playButton, time, slider, ...zoomButtons);
-  const live = make("div", { class: "spoken", "aria-live": "polite" });
-  const stage = make("div", { class: "stage" });
-  const cursor = make("div", { class: "cursor", "aria-hidden": "true" });
-  const plots = make("div", { class: "plots" }, cursor);
-  const head = make("div", { class: "head" }, make("strong", { text: content.title || "Sound" }), ` ${content.description}`);
+  const controls = make("div", { class: "d-controls" }, playButton, time, slider, ...zoomButtons);
+  const live = make("div", { class: "d-spoken", "aria-live": "polite" });
+  const stage = make("div", { class: "d-stage" });
+  const cursor = make("div", { class: "d-cursor", "aria-hidden": "true" });
+  const plots = make("div", { class: "d-plots" }, cursor);
+  const head = make("div", { class: "d-head" }, make("strong", { text: content.title || "Sound" }), ` ${content.description}`);
   const help = make("details", {}, make("summary", { text: "Keys" }),
     "Space plays and pauses, ← → move 1 s (with Shift 10 s), Home and End jump, + − zoom, 0 shows everything. Click or drag in the picture to move there.");
   const root = make("div", {
@@ -383,10 +383,10 @@ function mount(host, content, address) {
 
   const canvases = [];
   const tracks = content.tracks.map((track) => {
-    const label = make("div", { class: "label" }, make("div", { class: "track-name", text: track.name }));
+    const label = make("div", { class: "d-label" }, make("div", { class: "d-track-name", text: track.name }));
     if (track.kind === "bars") {
-      const body = make("div", { class: "body" });
-      stage.append(make("section", { class: "classes", "aria-label": track.summary }, label, body));
+      const body = make("div", { class: "d-body" });
+      stage.append(make("section", { class: "d-classes", "aria-label": track.summary }, label, body));
       return TRACKS.bars(track, { label, body });
     }
     const row = TRACKS[track.kind](track, { label });
@@ -396,9 +396,9 @@ function mount(host, content, address) {
     canvases.push([canvas, row]);
     return row;
   });
-  const axis = make("canvas", { class: "axis", "aria-hidden": "true" });
+  const axis = make("canvas", { class: "d-axis", "aria-hidden": "true" });
   axis.style.height = "22px";
-  plots.append(make("div", { class: "label note", text: "time" }), axis);
+  plots.append(make("div", { class: "d-label d-note", text: "time" }), axis);
   canvases.push([axis, { draw: drawTimeAxis }]);
 
   function drawAll() {
@@ -535,7 +535,7 @@ function mount(host, content, address) {
     }, { passive: false });
   }
   const sizes = new ResizeObserver(() => {
-    root.classList.toggle("narrow", root.clientWidth < 560);
+    root.classList.toggle("d-narrow", root.clientWidth < 560);
     drawAll();
   });
   const themes = new MutationObserver(() => root.dataset.theme !== (isDark(root) ? "dark" : "light") && drawAll());

@@ -213,7 +213,7 @@ def log_mel(audio: np.ndarray, sr: int) -> tuple[np.ndarray, float, list[tuple[f
     for first in range(0, frames, 1000):  # in pieces, so that memory stays small
         power[first : first + 1000] = np.abs(rfft(cuts[first : first + 1000] * window)) ** 2 @ bank
     top = max(float(power.max()), 1e-10)
-    decibels = 10 * np.log10(np.maximum(power / top, 10 ** (-MEL_RANGE_DB / 10)))
+    decibels = np.maximum(10 * np.log10(np.maximum(power / top, 1e-30)), -MEL_RANGE_DB)
     middles = edges_mel[1:-1]
     ticks = [
         (float(np.interp(_mel(hz), middles, np.arange(MEL_BANDS))), f"{hz // 1000} kHz" if hz >= 1000 else f"{hz} Hz")
