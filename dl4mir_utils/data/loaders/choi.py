@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dl4mir_utils.data.loaders.folders import find_folder, require_files
+from dl4mir_utils.data.loaders.files import find_folder, require_files
 from dl4mir_utils.data.loaders.gtzan import fault_filtered_split
 from dl4mir_utils.errors import BadArgumentError, DataNotFoundError
 

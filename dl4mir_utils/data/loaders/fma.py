@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dl4mir_utils.data.loaders.folders import find_folder, name_some, require_files
+from dl4mir_utils.data.loaders.files import find_folder, name_some, require_files
 from dl4mir_utils.data.table import ClipTable
 from dl4mir_utils.errors import DataNotFoundError
 

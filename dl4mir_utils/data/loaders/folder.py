@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from dl4mir_utils.data.audio import file_duration
-from dl4mir_utils.data.loaders.folders import name_some, require_files, visible
+from dl4mir_utils.data.loaders.files import name_some, require_files, visible
 from dl4mir_utils.data.table import ClipTable
 from dl4mir_utils.errors import AudioDecodeError, BadArgumentError, DataNotFoundError
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from dl4mir_utils.data.audio import file_duration
-from dl4mir_utils.data.loaders.folders import find_folder, name_some, require_files, visible
+from dl4mir_utils.data.loaders.files import find_folder, name_some, require_files, visible
 from dl4mir_utils.data.registry import DATA_SETS
 from dl4mir_utils.data.segments import Segment, frame_labels, merge_segments
 from dl4mir_utils.data.table import ClipTable
