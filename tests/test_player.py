@@ -156,17 +156,21 @@ def test_bundle_has_text_picture_and_widget():
     assert metadata == {"alt": bundle["text/plain"]}
     pixels = np.asarray(Image.open(io.BytesIO(bundle["image/png"])).convert("L"))
     assert pixels.shape[1] == 640 and pixels.shape[0] > 500 and pixels.std() > 20
-    assert len(bundle["image/png"]) < 150_000
+    assert len(bundle["image/png"]) < 80_000
 
 
 def test_figure_has_an_axis_for_each_track():
-    figure = player(0.1 * TIME, 16000, tracks(), "A").figure()
+    made = tracks()
+    figure = player(0.1 * TIME, 16000, made, "A").figure()
     assert [ax.get_title(loc="left") for ax in figure.axes] == ["A", "voice", "level", "truth", "tags", "genre", "mood"]
     voice = figure.axes[1]
     assert [text.get_text() for text in voice.get_legend().get_texts()] == ["model", "teacher"]
     assert voice.lines[0].get_xdata()[:2] == pytest.approx([0.01, 0.03]) and len(voice.lines[0].get_xdata()) == 50
     assert voice.lines[0].get_linestyle() != voice.lines[1].get_linestyle()
     assert [label.get_text() for label in figure.axes[3].get_yticklabels()] == ["silence", "singing"]
+    picture = figure.axes[4].images[0]
+    assert picture.get_extent() == pytest.approx([0, 1, -0.5, 4.5])
+    assert np.array_equal(picture.get_array().data, np.round(15 * made[3].values.T))
     assert figure.axes[-1].get_xlim() == (0, 1) and figure.axes[-1].get_xlabel() == "time (s)"
 
 

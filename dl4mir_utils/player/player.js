@@ -563,10 +563,7 @@ function render({ model, el }) {
   const content = model.get("content");
   const address = URL.createObjectURL(new Blob([toBytes(content.audio)], { type: content.audio_type }));
   const unmount = mount(el, content, address);
-  return () => {
-    unmount();
-    URL.revokeObjectURL(address);
-  };
+  return () => (unmount(), URL.revokeObjectURL(address));
 }
 
 /** A plain page: every `.dl4mir-standalone` holds a figure and an audio element to replace, and the content. */

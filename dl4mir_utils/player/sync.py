@@ -16,7 +16,7 @@ import soundfile
 from dl4mir_utils.environment import STYLE
 from dl4mir_utils.errors import BadArgumentError
 from dl4mir_utils.player.sound import fit
-from dl4mir_utils.player.tracks import Track, pack
+from dl4mir_utils.player.tracks import Track, draw_picture, pack
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -100,8 +100,7 @@ class Player:
             heights = [1.5, *([1.0] * len(self.tracks))]
             figure = Figure(figsize=(8, 1.25 * sum(heights) + 0.5), layout="constrained")
             axes = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights, squeeze=False)[:, 0]
-            extent = (0, len(decibels) * hop_s, -0.5, MEL_BANDS - 0.5)
-            axes[0].imshow(decibels.T, aspect="auto", origin="lower", extent=extent, cmap="magma")
+            draw_picture(axes[0], decibels, (-MEL_RANGE_DB, 0.0), 0.0, hop_s, "magma")
             axes[0].set_yticks(*zip(*ticks, strict=True))
             axes[0].set_title(self.title or "Sound")
             for ax, track in zip(axes[1:], self.tracks, strict=True):
@@ -216,8 +215,8 @@ def log_mel(audio: np.ndarray, sr: int) -> tuple[np.ndarray, float, list[tuple[f
     decibels = np.maximum(10 * np.log10(np.maximum(power / top, 1e-30)), -MEL_RANGE_DB)
     middles = edges_mel[1:-1]
     ticks = [
-        (float(np.interp(_mel(hz), middles, np.arange(MEL_BANDS))), f"{hz // 1000} kHz" if hz >= 1000 else f"{hz} Hz")
-        for hz in (200, 500, 1000, 2000, 4000, 8000, 16000)
+        (float(np.interp(_mel(hz), middles, np.arange(MEL_BANDS))), f"{hz / 1000:g} kHz")
+        for hz in (500, 1000, 2000, 4000, 8000, 16000)
         if hz < 0.45 * sr
     ]
     return decibels, hop / sr, ticks
