@@ -5,12 +5,16 @@ One module holds the checks of one notebook.
 """
 
 from dl4mir_utils.checks.genre import check_05b_balanced, check_05b_leak, check_05b_nested
+from dl4mir_utils.checks.pitch import check_01_bin, check_01_by_hand, check_01_octaves
 from dl4mir_utils.checks.start_here import check_00_frames, check_00_loudest, check_00_neighbours
 
 __all__ = [
     "check_00_frames",
     "check_00_loudest",
     "check_00_neighbours",
+    "check_01_bin",
+    "check_01_by_hand",
+    "check_01_octaves",
     "check_05b_balanced",
     "check_05b_leak",
     "check_05b_nested",
