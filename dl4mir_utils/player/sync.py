@@ -68,7 +68,8 @@ class Player:
     def content(self) -> dict[str, Any]:
         """Return all that the browser needs. The sound is FLAC: every sample is where the tracks expect it.
 
-        MP3 would be a third of the size, but players skip in it only roughly, and it takes 20 times as long to write.
+        MP3 would be a fifth of the size, but it begins with the delay of its encoder, which not every program takes
+        off again, and writing it takes 20 times as long.
         """
         buffer = io.BytesIO()
         soundfile.write(buffer, self.audio, self.sr, format="FLAC", subtype="PCM_16")
