@@ -27,7 +27,7 @@ MINI_LOADERS: dict[str, Callable[[], ClipTable]] = {
     "mini/tracker": partial(load_mini, "tracker"),
     "mini/notes": load_notes,
 }
-# What is fetched: these get its folder, then the options.
+# What is fetched, and one's own: these take the folder, then the options.
 LOADERS: dict[str, Callable[..., ClipTable | FeatureSet]] = {
     "fma_small": partial(load_fma, subset="small"),
     "fma_medium": partial(load_fma, subset="medium"),
@@ -39,8 +39,9 @@ LOADERS: dict[str, Callable[..., ClipTable | FeatureSet]] = {
     "magnatagatune": load_magnatagatune,
     "ultrastar_cc": load_ultrastar_cc,
     **{f"choi_transfer/{task}": partial(load_choi_transfer, task=task) for task in CHOI_TASKS},
+    "folder": load_folder,
 }
-NAMES = (*MINI_LOADERS, *LOADERS, "folder")
+NAMES = (*MINI_LOADERS, *LOADERS)
 
 
 def load(name: str, root: str | Path | None = None, **options: Any) -> ClipTable | FeatureSet:
@@ -92,18 +93,17 @@ def load(name: str, root: str | Path | None = None, **options: Any) -> ClipTable
         near = difflib.get_close_matches(name, NAMES, n=1)
         hint = f"Did you mean {near[0]!r}? " if near else ""
         raise BadArgumentError(f"There is no data set {name!r}. {hint}There are: {', '.join(NAMES)}.")
-    if name in MINI_LOADERS:
-        if root is not None:
-            raise BadArgumentError(f"{name} comes with the course: leave root out.")
-        call = MINI_LOADERS[name]
-    elif name == "folder":
-        if root is None:
-            raise BadArgumentError("Say where your music is: load('folder', root='...').")
-        call = partial(load_folder, Path(root))
-    else:
-        call = partial(LOADERS[name], Path(root) if root else fetch(name.partition("/")[0]))
+    in_course = name in MINI_LOADERS
+    if in_course and root is not None:
+        raise BadArgumentError(f"{name} comes with the course: leave root out.")
+    if name == "folder" and root is None:
+        raise BadArgumentError("Say where your music is: load('folder', root='...').")
+    loader = MINI_LOADERS[name] if in_course else LOADERS[name]
     try:
-        inspect.signature(call).bind(**options)
+        inspect.signature(loader).bind(*([] if in_course else [root]), **options)
     except TypeError as error:
         raise BadArgumentError(f"{name}: {error}.") from None
-    return call(**options)
+    if in_course:
+        return loader(**options)
+    folder = fetch(name.partition("/")[0]) if root is None else Path(root).expanduser()
+    return loader(folder, **options)

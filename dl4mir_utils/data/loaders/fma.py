@@ -45,15 +45,13 @@ def load_fma(root: Path, subset: str) -> ClipTable:
     bad = tracks.index.isin([f"{track:06d}" for track in (*NO_AUDIO, *SHORT)])
     unlabelled = tracks["label"].isna() & ~bad
     short = (tracks["track_s"] < 30) & ~bad & ~unlabelled
-    notes = [
-        f"{len(tracks)} tracks are listed. Left out: {what}: {name_some(tracks.index[which], 25)}."
-        for what, which in (
-            ("no audio or less than 30 s of it", bad),
-            ("no top genre", unlabelled),
-            ("the whole track is shorter than 30 s", short),
-        )
-        if which.any()
-    ]
+    reasons = {
+        "no audio or less than 30 s of it": bad,
+        "no top genre": unlabelled,
+        "the whole track is shorter than 30 s": short,
+    }
+    left_out = [f"{why}: {name_some(tracks.index[which], 25)}" for why, which in reasons.items() if which.any()]
+    note = f"{len(tracks)} tracks are listed. Left out: {'; '.join(left_out) or 'none'}."
     frame = tracks[~(bad | unlabelled | short)]
     frame = frame.assign(
         path=[f"{name}/{track[:3]}/{track}.mp3" for track in frame.index],
@@ -66,7 +64,7 @@ def load_fma(root: Path, subset: str) -> ClipTable:
     require_files(root, frame["path"], name)
     frame = frame.drop(columns=["track_s", "artist_id"]).rename_axis("clip_id")
     classes = tuple(sorted(frame["label"].unique()))
-    return ClipTable(name, frame, classes, root, tuple(notes), split_by="artist")
+    return ClipTable(name, frame, classes, root, (note,), split_by="artist")
 
 
 def _read_tracks(file: Path) -> pd.DataFrame:

@@ -66,10 +66,12 @@ def load_magnatagatune(root: Path) -> ClipTable:
     else:
         frame["group"] = frame["track"]
         notes.append("clip_info_final.csv is not there: artists are unknown, every track is a group of its own.")
-    crossing = (frame.groupby("group")["split"].nunique() > 1).sum()
-    tracks_cross = (frame.groupby("track")["split"].nunique() > 1).any()
-    if crossing:
-        notes.append(f"The usual split does not keep artists apart: {crossing} of {frame['group'].nunique()} cross it.")
-    split_by = "clip" if tracks_cross else "track" if crossing else "artist"
+    crossing = {by: (frame.groupby(by)["split"].nunique() > 1).sum() for by in ("group", "track")}
+    split_by = "clip" if crossing["track"] else "track"
+    if crossing["group"]:
+        of = frame["group"].nunique()
+        notes.append(f"The usual split does not keep artists apart: {crossing['group']} of {of} cross it.")
+    elif (root / "clip_info_final.csv").is_file():
+        split_by = "artist"
     frame.index = frame.index.astype(str)
     return ClipTable(name, frame, TOP_50, root, tuple(notes), split_by)

@@ -122,11 +122,10 @@ def _read_lab(file: Path) -> tuple[Segment, ...]:
         if line.strip():
             try:
                 start, end, label = line.split()
-                segments.append((float(start), float(end), CLASSES[CLASSES.index(label)]))
+                CLASSES.index(label)
+                segments.append((float(start), float(end), label))
             except ValueError:
-                raise DataNotFoundError(
-                    f"{file.name} has a line that is no 'start end sing|nosing': {line!r}."
-                ) from None
+                raise DataNotFoundError(f"{file.name}: not 'start end sing|nosing': {line!r}.") from None
     return tuple(segments)
 
 
