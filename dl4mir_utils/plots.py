@@ -222,3 +222,60 @@ def plot_probabilities(
     ax.set(xlabel="time (s)", ylabel="probability", title=title, xlim=(0, edges[-1]), ylim=(-0.02, 1.02))
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return ax
+
+
+def plot_numbers(values: np.ndarray, ax: Axes | None = None, title: str = "") -> Axes:
+    """Draw a small table of weights as colours (red positive, blue negative) with the numbers in it, row 0 below.
+
+    Parameters
+    ----------
+    values : float array (rows, columns)
+    ax : Axes, optional
+    title : str
+    """
+    ax = ax or plt.subplots()[1]
+    limit = 1.6 * max(float(np.abs(values).max()), 1e-6)  # pale colours: the numbers stay readable
+    ax.imshow(values, origin="lower", aspect="auto", cmap="RdBu_r", vmin=-limit, vmax=limit)
+    for (row, column), value in np.ndenumerate(values):
+        ax.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=9)
+    ax.set(title=title, xticks=range(values.shape[1]), yticks=range(values.shape[0]))
+    return ax
+
+
+def plot_kernels(kernels: np.ndarray) -> np.ndarray:
+    """Draw the kernels of a first convolution over constant-Q frames, one panel each.
+
+    Parameters
+    ----------
+    kernels : float array (bins, frames, 1, kernels)
+        As `layer.get_weights()[0]` returns them.
+
+    Returns
+    -------
+    array of Axes (kernels,)
+    """
+    height, _, _, count = kernels.shape
+    size = (2.25 * count, 0.32 * height + 1.2)
+    axes = plt.subplots(1, count, figsize=size, sharey=True, squeeze=False)[1][0]
+    for number, ax in enumerate(axes):
+        plot_numbers(kernels[:, :, 0, number], ax, f"kernel {number + 1}").set_xlabel("frame")
+    axes[0].set_ylabel("semitones up")
+    return axes
+
+
+def plot_cqt_frames(frames: np.ndarray, ax: Axes | None = None, title: str = "") -> Axes:
+    """Draw the few constant-Q frames that a network sees.
+
+    Parameters
+    ----------
+    frames : float array (36, frames) or (36, frames, 1)
+        Part of what `pitch.cqt_frames` returns: bins a semitone apart from A3, scaled from 0 to 1.
+    ax : Axes, optional
+    title : str
+    """
+    frames = np.reshape(frames, (len(frames), -1))
+    ax = ax or plt.subplots()[1]
+    ax.imshow(frames, origin="lower", aspect="auto", vmin=0, vmax=1)
+    ax.set(title=title, xlabel="frame", xticks=range(frames.shape[1]))
+    ax.set_yticks(range(0, len(frames), 12), [f"A{3 + octave}" for octave in range(len(range(0, len(frames), 12)))])
+    return ax

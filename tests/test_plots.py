@@ -7,8 +7,11 @@ import pytest
 from dl4mir_utils import BadArgumentError
 from dl4mir_utils.plots import (
     plot_confusion,
+    plot_cqt_frames,
     plot_history,
+    plot_kernels,
     plot_log_mel,
+    plot_numbers,
     plot_probabilities,
     plot_scores,
     plot_waveform,
@@ -83,3 +86,17 @@ def test_probabilities_and_given_axes():
     assert plot_probabilities(np.full((4, 2), 0.5), ["a", "b"], hop_s=2.5, ax=ax) is ax
     assert ax.get_xlim() == (0, 10)
     assert legend(ax) == ["a", "b"]
+
+
+def test_kernels_show_their_weights():
+    kernels = np.arange(5 * 3 * 4).reshape(5, 3, 1, 4) / 10
+    axes = plot_kernels(kernels)
+    assert [ax.get_title(loc="left") or ax.get_title() for ax in axes] == [f"kernel {k}" for k in (1, 2, 3, 4)]
+    assert [text.get_text() for text in axes[1].texts] == [f"{value:.1f}" for value in kernels[:, :, 0, 1].ravel()]
+    assert plot_numbers(np.zeros((2, 2))).images[0].get_clim()[1] > 0
+
+
+def test_cqt_frames_name_the_octaves():
+    ax = plot_cqt_frames(np.eye(36, 3)[..., np.newaxis], title="C major")
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["A3", "A4", "A5"]
+    assert ax.images[0].get_array().shape == (36, 3)
