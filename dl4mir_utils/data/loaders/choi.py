@@ -8,7 +8,7 @@ import pandas as pd
 
 from dl4mir_utils.data.loaders.files import find_folder, require_files
 from dl4mir_utils.data.loaders.gtzan import fault_filtered_split
-from dl4mir_utils.errors import BadArgumentError, DataNotFoundError
+from dl4mir_utils.errors import DataNotFoundError
 
 TASKS = ("ballroom_extended", "emoMusic", "gtzan_genre", "gtzan_speechmusic", "jamendo_vd", "urbansound")
 URBAN_SOUND = (
@@ -68,8 +68,6 @@ class FeatureSet:
 def load_choi_transfer(root: Path, task: str) -> FeatureSet:
     """Load one task; all arrays are checked to have a row for each clip of the task's table."""
     name = "choi_transfer"
-    if task not in TASKS:
-        raise BadArgumentError(f"Say which task: {', '.join(f'{name}/{known}' for known in TASKS)}.")
     root = find_folder(root, "data_csv", name)
     arrays = {f"layer_{layer}": f"data_feats/{task}_layer_{layer}.npy" for layer in range(5)}
     if task != "urbansound":
