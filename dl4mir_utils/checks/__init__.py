@@ -4,7 +4,15 @@ A check prints one line. It never shows the solution and never raises: a noteboo
 One module holds the checks of one notebook.
 """
 
+from dl4mir_utils.checks.chords import check_02_ambiguous, check_02_inversion, check_02_parameters
+from dl4mir_utils.checks.front_ends import check_03_frames, check_03_resolution, check_03_swap
 from dl4mir_utils.checks.genre import check_05b_balanced, check_05b_leak, check_05b_nested
+from dl4mir_utils.checks.honest_data import (
+    check_04_giveaway,
+    check_04_split,
+    check_04_weights,
+    suspicious_clips,
+)
 from dl4mir_utils.checks.pitch import check_01_bin, check_01_by_hand, check_01_octaves
 from dl4mir_utils.checks.start_here import check_00_frames, check_00_loudest, check_00_neighbours
 
@@ -15,7 +23,17 @@ __all__ = [
     "check_01_bin",
     "check_01_by_hand",
     "check_01_octaves",
+    "check_02_ambiguous",
+    "check_02_inversion",
+    "check_02_parameters",
+    "check_03_frames",
+    "check_03_resolution",
+    "check_03_swap",
+    "check_04_giveaway",
+    "check_04_split",
+    "check_04_weights",
     "check_05b_balanced",
     "check_05b_leak",
     "check_05b_nested",
+    "suspicious_clips",
 ]
