@@ -55,7 +55,6 @@ def load(name: str, root: str | Path | None = None, **options: Any) -> ClipTable
         - "mini/genre": labelled metal, electronic or orchestral.
         - "mini/album": labelled with the soundtrack they come from, one of twelve.
         - "mini/tracker": all of them, labelled "tracker" (rendered from a module file) or "other".
-        - "mini/notes": recorded single notes, labelled with their pitch class.
 
         Research data sets, downloaded when first asked for (docs/data.md: size, licence, known faults):
 
