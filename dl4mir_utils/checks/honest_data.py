@@ -98,7 +98,7 @@ def check_04_giveaway(giveaway: str | None, data: ClipTable) -> None:
     auc = roc_auc_score(labels, numbers[giveaway])
     say(
         max(auc, 1 - auc) > 0.95,
-        f"AUC {max(auc, 1 - auc):.2f}. It is the delay of an MP3 encoder, 69 ms of nothing, which `through_mp3` cuts off. "
-        "One look at the first tenth of a second would have told.",
+        f"AUC {max(auc, 1 - auc):.2f}. It is the delay of an MP3 encoder, 69 ms of nothing, which `through_mp3` "
+        "cuts off. One look at the first tenth of a second would have told.",
         f"That number alone reaches an AUC of {max(auc, 1 - auc):.2f}, where 0.5 is chance: hardly a giveaway.",
     )
