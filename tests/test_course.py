@@ -181,19 +181,21 @@ def test_results_are_collected(ran):
 
 
 def test_attribution_names_work_licence_and_holder(site):
-    html = course_html.attribution_page(site / "data" / "mini" / "clips.csv")
+    html = course_html.attribution_page([site / "data" / "mini" / "clips.csv"])
     assert "<strong>Wildfire Games</strong>" in html and 'href="https://www.wildfiregames.com"' in html
     assert 'href="https://spdx.org/licenses/CC-BY-SA-3.0.html"' in html
     assert 'href="https://spdx.org/licenses/GPL-2.0-or-later.html"' in html and "licenses/LicenseRef" not in html
     assert "&lt;Anna&gt;" in html
-    works = course_html.attribution_works(site / "data" / "mini" / "clips.csv")
+    works = course_html.attribution_works([site / "data" / "mini" / "clips.csv"])
     assert [work["clips"] for work in works["0ad-data"]] == [2]
 
 
 @pytest.mark.skipif(not (ROOT / "data/mini/clips.csv").exists(), reason="no clips in this checkout")
 def test_attribution_of_the_course_is_complete():
-    works = course_html.attribution_works(ROOT / "data" / "mini" / "clips.csv")
+    works = course_html.attribution_works((ROOT / "data" / "mini").glob("*.csv"))
     every = [work for group in works.values() for work in group]
+    assert sum(work["clips"] for work in every) == len(list((ROOT / "data" / "mini").rglob("*.ogg")))
+    assert {"soprano saxophone", "Armygeddon"} <= {work["title"] for work in every}
     assert all(work["licence"] and work["holder"] and work["title"] for work in every)
 
 

@@ -310,7 +310,7 @@ def _write_notebook_page(root: Path, path: Path, nb: NotebookNode, run: Run) -> 
         previous=order[here - 1] if here else None,
         following=order[here + 1] if here + 1 < len(order) else None,
         current="notebook",
-        attribution=_clips_csv(root).exists(),
+        attribution=bool(_tables(root)),
     )
     for name, data in sounds.items():
         write_atomically(build / "sound" / name, data)
@@ -320,16 +320,17 @@ def _write_notebook_page(root: Path, path: Path, nb: NotebookNode, run: Run) -> 
             old.unlink()
 
 
-def _clips_csv(root: Path) -> Path:
-    return root / "data" / "mini" / "clips.csv"
+def _tables(root: Path) -> list[Path]:
+    """Tables of what the course holds of other people's sound."""
+    return sorted((root / "data" / "mini").glob("*.csv"))
 
 
 def _write_site(root: Path, runs: dict[str, Run]) -> None:
     """Write what all pages share: style sheet, attribution, results.json and the index."""
     build = root / "build" / "course"
     cards = _cards(root, runs)
-    if _clips_csv(root).exists():
-        write_atomically(build / "attribution.html", course_html.attribution_page(_clips_csv(root)))
+    if tables := _tables(root):
+        write_atomically(build / "attribution.html", course_html.attribution_page(tables))
     write_atomically(build / "course.css", course_html.style_sheet())
     site = {
         "date": datetime.now().astimezone().isoformat(timespec="minutes"),
@@ -338,7 +339,7 @@ def _write_site(root: Path, runs: dict[str, Run]) -> None:
         "notebooks": cards,
     }
     write_atomically(build / "results.json", json.dumps(site, indent=1, ensure_ascii=False) + "\n")
-    index = course_html.page("index.html.j2", **site, current="index", attribution=_clips_csv(root).exists())
+    index = course_html.page("index.html.j2", **site, current="index", attribution=bool(tables))
     write_atomically(build / "index.html", index)
     pages = {Path(card["file"]).stem for card in cards}
     for old in build.glob("*.html"):

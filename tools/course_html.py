@@ -6,6 +6,7 @@ The pages load nothing from the network: formulas become MathML here, colours of
 import csv
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -181,13 +182,14 @@ def licence_links(expression: str) -> Markup:
     return Markup(re.sub(r"[A-Za-z0-9][A-Za-z0-9.+-]*", link, escape(expression)))
 
 
-def attribution_works(clips_csv: Path) -> dict[str, list[dict[str, Any]]]:
-    """Works that the clips of a table were cut from, by package.
+def attribution_works(tables: Iterable[Path]) -> dict[str, list[dict[str, Any]]]:
+    """Works that the clips and notes of the tables were cut from, by package.
 
     Parameters
     ----------
-    clips_csv : Path
-        The clip table; columns package, album, artist, title, licence and holder are read.
+    tables : iterable of Path
+        CSV files; columns package, licence and holder are read, and where there are such, album, artist and title.
+        Recorded notes have no title: their column instrument stands for it.
 
     Returns
     -------
@@ -195,8 +197,12 @@ def attribution_works(clips_csv: Path) -> dict[str, list[dict[str, Any]]]:
         For each package its works in order, each with keys album, artist, title, licence, holder and clips (count).
     """
     columns = ("package", "album", "artist", "title", "licence", "holder")
-    with clips_csv.open(encoding="utf-8", newline="") as file:
-        counts = Counter(tuple((row[c] or "").strip() for c in columns) for row in csv.DictReader(file))
+    counts: Counter[tuple[str, ...]] = Counter()
+    for table in tables:
+        with table.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                row.setdefault("title", row.get("instrument"))
+                counts[tuple((row.get(column) or "").strip() for column in columns)] += 1
     works: dict[str, list[dict[str, Any]]] = {}
     for key, clips in sorted(counts.items()):
         work = dict(zip(columns, key, strict=True)) | {"clips": clips}
@@ -204,8 +210,8 @@ def attribution_works(clips_csv: Path) -> dict[str, list[dict[str, Any]]]:
     return works
 
 
-def attribution_page(clips_csv: Path) -> str:
-    """Page that names the author and the licence of every work in the clip table."""
-    works = attribution_works(clips_csv)
+def attribution_page(tables: Iterable[Path]) -> str:
+    """Page that names the author and the licence of every work in the tables of clips and notes."""
+    works = attribution_works(tables)
     clips = sum(work["clips"] for group in works.values() for work in group)
     return page("attribution.html.j2", works=works, clips=clips, current="attribution", attribution=True)
