@@ -714,8 +714,16 @@ def test_own_folder_of_one_album_has_no_split(tmp_path):
     write_tone(tmp_path / "b" / "album" / "2.wav", 400, 1)
     table = load("folder", root=tmp_path)
     assert table.frame["split"].tolist() == ["", ""]
-    assert "fewer than three groups" in table.notes[0]
+    assert "too few groups or files" in table.notes[0]
     assert frequencies(table) == [300, 400]
+
+
+def test_own_folder_of_few_files_of_many_artists(tmp_path):
+    for label, artist in itertools.product("ab", range(3)):
+        write_tone(tmp_path / label / f"{label}{artist}" / "1.wav", 300, 1)
+    table = load("folder", root=tmp_path)
+    assert (table.frame.groupby("split")["label"].nunique() == 2).all()
+    assert table.frame["split"].value_counts().to_dict() == {"train": 2, "valid": 2, "test": 2}
 
 
 def test_own_folder_with_a_class_that_a_split_lacks(tmp_path):

@@ -55,7 +55,7 @@ def load_folder(root: Path, table: str = "labels.csv", seed: int = 0) -> ClipTab
     if "split" not in frame:
         frame["split"] = _split(frame, seed)
         if (frame["split"] == "").any():
-            notes.append("There are fewer than three groups: too few for train, valid and test. The split is empty.")
+            notes.append("There are too few groups or files for train, valid and test. The split is empty.")
             split_by = ""
     lacking = [
         f"{part} has no {label}"
@@ -106,7 +106,7 @@ def _read_table(root: Path, table: str) -> pd.DataFrame:
 
 def _split(frame: pd.DataFrame, seed: int) -> np.ndarray:
     """Return "train", "valid" or "test" by row: a seventh of the groups tests, another validates."""
-    parts = min(7, frame["group"].nunique())
+    parts = min(7, frame["group"].nunique(), frame["label"].value_counts().max())
     if parts < 3:
         return np.full(len(frame), "")
     from sklearn.model_selection import StratifiedGroupKFold
