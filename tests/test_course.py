@@ -1,7 +1,9 @@
 """Runs throw-away notebooks through the course runner: pages, results, refusals."""
 
+import asyncio
 import json
 import os
+import queue
 import re
 import signal
 import subprocess
@@ -266,3 +268,26 @@ def test_interrupt_leaves_no_kernel(site):
     assert runner.wait(timeout=30) == 130
     assert not psutil.wait_procs(kernels, timeout=10)[1]
     path.unlink()
+
+
+def test_an_answer_that_came_unnoticed_is_found():
+    class Socket:
+        """Has an answer, but whoever waits when it comes is not told; only asking anew finds it."""
+
+        asked = 0
+
+        async def poll(self, timeout_ms):
+            self.asked += 1
+            return self.asked > 1
+
+        async def recv_multipart(self):
+            return []
+
+    channel = course._Channel.__new__(course._Channel)
+    channel.socket = Socket()
+    channel._recv = channel.socket.recv_multipart
+    assert asyncio.run(channel.get_msg(timeout=1800)) == []
+    assert channel.socket.asked == 2
+    channel.socket.poll = lambda timeout_ms: asyncio.sleep(timeout_ms / 1000, result=0)
+    with pytest.raises(queue.Empty):
+        asyncio.run(channel.get_msg(timeout=0.01))

@@ -8,6 +8,7 @@ Both take ``--only 05b 00`` to run some notebooks.
 
 import argparse
 import json
+import math
 import os
 import re
 import sys
@@ -19,18 +20,20 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from queue import Empty
 
 import course_html
 import psutil
 from ipykernel.kernelspec import get_kernel_dict
-from jupyter_client import AsyncKernelManager
+from jupyter_client import AsyncKernelClient, AsyncKernelManager
+from jupyter_client.channels import AsyncZMQSocketChannel
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from traitlets import default
+from traitlets import Type, default
 
 import notebooks as nbs
 
@@ -63,7 +66,32 @@ class _ThisInterpreter(KernelSpecManager):
         return KernelSpec(**spec | {"argv": [sys.executable, *spec["argv"][1:]]})
 
 
+class _Channel(AsyncZMQSocketChannel):
+    """A channel that looks again every second whether an answer has come.
+
+    A widget's output makes nbclient send on the channel on which it waits for the kernel's reply. If the reply
+    comes at that very moment, on a busy machine, the waiting is not told and would never end.
+    """
+
+    async def get_msg(self, timeout: float | None = None) -> dict:
+        end = math.inf if timeout is None else time.monotonic() + timeout
+        while True:
+            try:
+                return await super().get_msg(timeout=max(0, min(1, end - time.monotonic())))
+            except Empty:
+                if time.monotonic() >= end:
+                    raise
+
+
+class _KernelClient(AsyncKernelClient):
+    shell_channel_class = Type(_Channel)
+
+
 class _KernelManager(AsyncKernelManager):
+    @default("client_factory")
+    def _default_client_factory(self) -> type:
+        return _KernelClient
+
     @default("kernel_spec_manager")
     def _default_kernel_spec_manager(self) -> KernelSpecManager:
         return _ThisInterpreter(parent=self)
