@@ -67,6 +67,7 @@ clean: ## remove everything that was built, but not .venv
 
 # Returns at once when .venv is complete. Tries the environment's own Python first: it starts fastest.
 env:
+	@mkdir -p .home
 	@for python in "$(PY)" python3 python python3.13 python3.12 python3.11; do \
 	  if "$$python" -c "" >/dev/null 2>&1; then exec "$$python" -S tools/setup_env.py; fi; \
 	done; \
