@@ -10,10 +10,7 @@ course's own packages these two, which only this script uses: `pip install pywor
 both still ask for setuptools<81). What there is:
 
 - spoken: one to four recorded prompts or cries of one speaker, joined with short pauses,
-- sung (WORLD): such speech made to sing. WORLD (Morise et al., IEICE Trans. 2016) splits it into pitch, spectral
-  envelope and noise share, every 5 ms. We stretch the vowels to notes, leave the consonants as long as they are, put a
-  random melody with glides, vibrato and drift in place of the pitch, and shift formants, as if the throat were shorter
-  or longer,
+- sung (WORLD): such speech made to sing by tools/voice_synthesis.py,
 - sung (HMM): Sinsy sings random melodies on random syllables; three in four lines get another register and throat,
 - sung (recorded): the few seconds of people singing that come with Scratch.
 
@@ -36,19 +33,14 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import pysinsy
-import pyworld
 import soundfile
 import soxr
 from build_mini import MINI, SAMPLE_RATE, fix_ogg_serial
 from rich.progress import track as progress
-from scipy.ndimage import gaussian_filter1d
+from voice_synthesis import sing, sing_hmm
 
-FRAME_S = 0.005  # of WORLD
 LONGEST_S = 12
 COMPRESSION = 0.95  # Opus at 20 kbit/s
-SCALES = ([0, 2, 4, 5, 7, 9, 11], [0, 2, 3, 5, 7, 8, 10], [0, 2, 4, 7, 9], [0, 3, 5, 6, 7, 10], [0, 3, 5, 7, 10])
-KANA = "あいうえおかきくけこさしすせそたちつてとなにぬねのはひふへほまみむめもやゆよらりるれろわがぎぐげござずぜぞだでどばびぶべぼ"
 NOT_SPEECH = re.compile("beep|tone|silence|ascending|descending|hold|music|ring", re.IGNORECASE)
 
 PACKAGES = {  # version, sha256 of the .deb
@@ -114,7 +106,7 @@ SPEAKERS = [
     ),
 ]  # fmt: skip
 NITECH = Voice("nitech", "pysinsy", "nitech_jp_song070_f001", "Japanese", "train", False, 0, 12.0,
-               "CC-BY-3.0", "HTS Working Group, Nagoya Institute of Technology", "Sinsy's voice nitech_jp_song070_f001")  # fmt: skip
+               "CC-BY-3.0", "Nagoya Institute of Technology", "Sinsy's voice nitech_jp_song070_f001")  # fmt: skip
 SCRATCH = Voice("scratch", "scratch", "usr/share/scratch/Media/Sounds/Vocals/", "English", "train", False, 0, 1,
                 "CC-BY-SA-3.0", "Massachusetts Institute of Technology", "Vocals of Scratch")  # fmt: skip
 RECORDED = ("Come-and-play.mp3", "Doy-doy-doy.mp3", "Got-inspiration.mp3", "Hey-yay-hey.mp3", "Join-us.mp3",
@@ -191,142 +183,103 @@ def speech(voice: Voice, work: Path) -> dict[str, np.ndarray]:
     return {name: audio for name, audio in sounds.items() if len(audio)}
 
 
-def analyse(audio: np.ndarray, highest: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Split sound, by WORLD, into pitch (frames,), envelope and noise share (frames, bins); 0 Hz where unvoiced."""
-    audio = np.ascontiguousarray(audio, np.float64)
-    pitch, time = pyworld.dio(audio, SAMPLE_RATE, f0_floor=60, f0_ceil=highest, frame_period=1000 * FRAME_S)
-    pitch = pyworld.stonemask(audio, pitch, time, SAMPLE_RATE)
-    return (
-        pitch,
-        pyworld.cheaptrick(audio, pitch, time, SAMPLE_RATE),
-        pyworld.d4c(audio, pitch, time, SAMPLE_RATE),
-    )
-
-
-def synthesise(pitch: np.ndarray, envelope: np.ndarray, noise: np.ndarray, throat: float, rng) -> np.ndarray:
-    """Make sound again, from another throat: formants times ``throat``, a singer's formant, colour and breath."""
-    bins = np.arange(envelope.shape[1])
-    hertz = bins * SAMPLE_RATE / 2 / bins[-1]
-    source = np.minimum(bins / throat, bins[-1])
-    low = np.minimum(source.astype(int), bins[-1] - 1)
-    part = source - low
-    envelope, noise = (x[:, low] * (1 - part) + x[:, low + 1] * part for x in (envelope, noise))
-    decibel = rng.uniform(0, 9) * np.exp(-0.5 * ((hertz - rng.uniform(2400, 3300)) / 450) ** 2)
-    decibel += rng.normal(0, 2.5) * np.exp(-0.5 * ((hertz - rng.uniform(400, 2200)) / 450) ** 2)
-    decibel += rng.uniform(-6, 4) * hertz / 8000
-    breath = rng.choice([0, rng.uniform(0, 0.35)]) * hertz / 8000
-    envelope = np.ascontiguousarray(envelope * 10 ** (decibel / 10))
-    noise = np.ascontiguousarray(np.clip(noise + breath, 1e-3, 1))
-    return pyworld.synthesize(pitch, envelope, noise, SAMPLE_RATE, 1000 * FRAME_S)
-
-
-def vowels(pitch: np.ndarray, envelope: np.ndarray) -> list[tuple[int, int]]:
-    """Return the stable parts of the syllables, (first, last) frame: within 4 dB and 60 ms of a peak of the energy."""
-    energy = gaussian_filter1d(10 * np.log10(envelope.mean(axis=1) + 1e-12), 4)
-    good = (pitch > 0) & (energy > energy.max() - 28)
-    good[1:-1] &= (energy[1:-1] >= energy[:-2]) & (energy[1:-1] > energy[2:])
-    peaks: list[int] = []
-    for peak in np.flatnonzero(good[2:-2]) + 2:
-        if peaks and peak - peaks[-1] < 14:  # 70 ms: the same syllable
-            peaks[-1] = max(peak, peaks[-1], key=lambda frame: energy[frame])
+def draw_lines(voice: Voice, kind: str, minutes: float, work: Path) -> Iterator[tuple[str, str, np.ndarray]]:
+    """Yield (name, source, sound) until there are so many minutes of that kind."""
+    left_s, number, unused = 60 * minutes, 0, []
+    while left_s > 0:
+        letter = {"spoken": "p", "sung (WORLD)": "w", "sung (HMM)": "h"}[kind]
+        name = f"{voice.voice}_{voice.language[:2].lower()}{letter}{number:03d}"
+        number += 1
+        rng = np.random.default_rng(zlib.crc32(name.encode()))
+        if kind == "sung (HMM)":
+            source, whole = f"random melody {number}", sing_hmm(rng)
         else:
-            peaks.append(peak)
-    spans = []
-    for peak in peaks:
-        first = last = peak
-        while first > max(0, peak - 12) and pitch[first - 1] > 0 and energy[first - 1] > energy[peak] - 4:
-            first -= 1
-        while last < min(len(pitch) - 1, peak + 12) and pitch[last + 1] > 0 and energy[last + 1] > energy[peak] - 4:
-            last += 1
-        if last - first >= 4 and (not spans or first > spans[-1][1]):
-            spans.append((first, last))
-    return spans
+            sounds = speech(voice, work)
+            parts: list[str] = []
+            while not parts or sum(len(sounds[part]) for part in parts) < SAMPLE_RATE * rng.uniform(1, 4):
+                if not unused:  # all files before one comes again
+                    unused = [str(part) for part in rng.permutation(list(sounds))]
+                parts.append(unused.pop())
+            pauses = [np.zeros(int(rng.uniform(0.02, 0.3) * SAMPLE_RATE)) for _ in parts]
+            pieces = [sounds[part] for part in parts]
+            whole = np.concatenate([piece for pair in zip(pieces, pauses, strict=True) for piece in pair])
+            source = " + ".join(parts)
+            if kind == "sung (WORLD)":
+                lowest = rng.uniform(43, 55) if voice.low or rng.random() < 0.12 else rng.uniform(54, 64)
+                whole = sing(whole[: 5 * SAMPLE_RATE], lowest, rng)
+        for piece in range(0, max(1, len(whole) - 2 * SAMPLE_RATE), 10 * SAMPLE_RATE):
+            audio = trim(whole[piece : piece + 10 * SAMPLE_RATE], SAMPLE_RATE) if len(whole) else whole
+            if len(audio) >= 0.8 * SAMPLE_RATE and left_s > 0:
+                left_s -= len(audio) / SAMPLE_RATE
+                yield f"{name}{'abcdef'[piece // (10 * SAMPLE_RATE)]}", source, audio
 
 
-def step(degree: int, rng) -> int:
-    """Return the next degree of a melody: mostly a small step, within an octave and a half."""
-    return int(np.clip(degree + rng.choice([-3, -2, -1, -1, 0, 0, 1, 1, 2, 3]), -2, 10))
+def all_lines(work: Path) -> Iterator[tuple[Voice, str, str, str, np.ndarray]]:
+    """Yield (voice, kind, name, source, sound) of every line."""
+    wanted = [(voice, "spoken", voice.spoken) for voice in SPEAKERS]
+    wanted += [(voice, "sung (WORLD)", voice.sung) for voice in SPEAKERS] + [(NITECH, "sung (HMM)", NITECH.sung)]
+    for voice, kind, minutes in progress(wanted, description="voices"):
+        for name, source, audio in draw_lines(voice, kind, minutes, work):
+            yield voice, kind, name, source, audio
+    folder = unpack("scratch", [SCRATCH.where.rstrip("/")], work)
+    for name in RECORDED:
+        audio, rate = soundfile.read(folder / SCRATCH.where / name, always_2d=True)
+        line = f"scratch_{Path(name).stem.lower()}"
+        yield SCRATCH, "sung (recorded)", line, SCRATCH.where + name, trim(audio.mean(axis=1), rate)
 
 
-def semitones(degree: int, scale: list[int]) -> int:
-    return 12 * (degree // len(scale)) + scale[degree % len(scale)]
+def build(work: Path) -> tuple[pd.DataFrame, dict[str, bytes]]:
+    """Return the table of the voices and their files, name -> bytes."""
+    rows, files = [], {}
+    for voice, kind, name, source, audio in all_lines(work):
+        buffer = io.BytesIO()
+        sound = audio.astype(np.float32)
+        soundfile.write(buffer, sound, SAMPLE_RATE, format="OGG", subtype="OPUS", compression_level=COMPRESSION)
+        data = fix_ogg_serial(buffer.getvalue(), zlib.crc32(name.encode()))
+        files[f"voices/{name}.opus"] = data
+        rows.append(
+            {
+                "voice_id": name,
+                "file": f"voices/{name}.opus",
+                "voice": voice.voice,
+                "kind": kind,
+                "language": voice.language,
+                "split": voice.split,
+                "duration_s": len(sound) / SAMPLE_RATE,
+                "title": f"{voice.work}, {kind}",
+                "package": voice.package,
+                "package_version": "0.0.5" if voice.package == "pysinsy" else PACKAGES[voice.package][0],
+                "source": source,
+                "licence": voice.licence,
+                "holder": voice.holder,
+                "sha256": hashlib.sha256(data).hexdigest(),
+            }
+        )
+    return pd.DataFrame(rows).sort_values("voice_id"), files
 
 
-def vibrato(age_s: np.ndarray, rng) -> np.ndarray:
-    """Return the vibrato in semitones: 4.8 to 6.8 Hz, up to 0.75, from 0.2 s into each note on; often none."""
-    rate = rng.uniform(4.8, 6.8) + gaussian_filter1d(rng.normal(0, 6, len(age_s)), 60)
-    depth = rng.choice([0, rng.uniform(0.05, 0.25), rng.uniform(0.2, 0.75)], p=[0.3, 0.35, 0.35])
-    return depth * np.clip((age_s - 0.2) / 0.25, 0, 1) * np.sin(2 * np.pi * np.cumsum(rate) * FRAME_S)
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--check", action="store_true", help="compare with data/mini, write nothing there")
+    parser.add_argument("--work", type=Path, help="folder for the packages (default: a temporary one)")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        table, files = build((arguments.work or Path(scratch)).resolve())
+    print(table.groupby(["split", "voice", "kind"]).duration_s.agg(["size", "sum"]).round().to_string())
+    print(f"{len(files)} lines, {table.duration_s.sum() / 60:.1f} min, {sum(map(len, files.values())) / 1e6:.2f} MB")
+    files["voices.csv"] = table.to_csv(index=False, lineterminator="\n").encode()
+    if arguments.check:
+        there = {path.relative_to(MINI).as_posix() for path in (MINI / "voices").iterdir()} | {"voices.csv"}
+        both = there & set(files)
+        differ = sorted((there ^ set(files)) | {name for name in both if (MINI / name).read_bytes() != files[name]})
+        print(f"{len(differ)} files differ: {', '.join(differ[:20])}")
+        sys.exit(1 if differ else 0)
+    (MINI / "voices").mkdir(exist_ok=True)
+    for path in (MINI / "voices").iterdir():
+        path.unlink()
+    for name, data in files.items():
+        (MINI / name).write_bytes(data)
 
 
-def sing(audio: np.ndarray, lowest: float, rng) -> np.ndarray:
-    """Make speech sung, from about MIDI note ``lowest`` on; empty where it has no clear vowel."""
-    pitch, envelope, noise = analyse(audio, highest=600)
-    spans = vowels(pitch, envelope)
-    if not spans:
-        return audio[:0]
-    beat, scale, degree = rng.uniform(0.13, 0.42), SCALES[rng.integers(len(SCALES))], int(rng.integers(0, 6))
-    melisma = rng.random() < 0.25  # in some lines, syllables of several notes
-    places, notes, loudness, ages, before = [], [], [], [], max(0, spans[0][0] - 26)
-    for number, (first, last) in enumerate(spans):
-        # The consonant before the vowel, at most 50 to 130 ms of it, as it was spoken.
-        consonant = np.arange(max(before, first - int(rng.integers(10, 27))), first)
-        lengths = []
-        for _ in range(1 + (melisma and rng.random() < 0.4) * int(rng.integers(1, 4))):
-            degree = step(degree, rng)
-            beats = rng.choice([0.5, 1, 1, 1.5, 2, 2, 3, 4] if number < len(spans) - 1 else [2, 3, 4, 6])
-            lengths.append(max(12, int(beats * beat / FRAME_S)))
-            lead = 0 if len(lengths) > 1 else len(consonant)  # the consonant is on its vowel's note
-            notes.append(np.full(lead + lengths[-1], lowest + semitones(degree, scale)))
-            ages.append((np.arange(lead + lengths[-1]) - lead) * FRAME_S)
-        # The stretched vowel wanders a little within the spoken one: a frozen spectrum would buzz.
-        wander = gaussian_filter1d(rng.normal(0, 6, sum(lengths)), 20)
-        places += [consonant, np.clip(np.linspace(first, last, sum(lengths)) + wander, first, last)]
-        loudness += [np.ones(len(consonant)), np.full(sum(lengths), 10 ** (rng.normal(0, 2.5) / 20))]
-        before = last + 1
-    tail = np.arange(before, min(len(pitch), before + int(rng.integers(5, 20))))
-    place, age = np.concatenate([*places, tail]), np.concatenate([*ages, np.zeros(len(tail))])
-    midi = np.concatenate([*notes, np.full(len(tail), notes[-1][-1])]).astype(float)
-    midi = gaussian_filter1d(midi, rng.uniform(0.015, 0.05) / FRAME_S)  # glides
-    wave = vibrato(age, rng)
-    midi += wave + gaussian_filter1d(rng.normal(0, 2.5, len(midi)), 40)  # and drift
-    midi += gaussian_filter1d(rng.normal(0, 0.35, len(midi)), 3)  # and jitter
-    low = np.minimum(place.astype(int), len(pitch) - 2)
-    part = (place - low)[:, np.newaxis]
-    voiced = pitch[np.round(place).astype(int)] > 0
-    sound = synthesise(
-        np.where(voiced, 440 * 2 ** ((midi - 69) / 12), 0.0),
-        np.exp(np.log(envelope[low] + 1e-16) * (1 - part) + np.log(envelope[low + 1] + 1e-16) * part),
-        noise[low] * (1 - part) + noise[low + 1] * part,
-        rng.uniform(0.85, 1.22),
-        rng,
-    )
-    gain = gaussian_filter1d(np.concatenate([*loudness, np.ones(len(tail))]), 6)
-    gain *= 1 + rng.uniform(0, 0.12) * np.roll(wave, 4) / (np.abs(wave).max() + 1e-9)  # loudness follows the vibrato
-    return sound * np.interp(np.arange(len(sound)) / (SAMPLE_RATE * FRAME_S), np.arange(len(gain)), gain)
-
-
-def score(rng) -> str:
-    """Return a random melody with random syllables as MusicXML, a note a measure (Sinsy only asks how long it is)."""
-    scale, degree, lowest = SCALES[rng.integers(4)], 3, int(rng.integers(58, 68))
-    notes: list[tuple[int, int | None]] = [(2, None)]
-    while len(notes) < 26:
-        for _ in range(int(rng.integers(4, 14))):
-            degree = step(degree, rng)
-            notes.append((int(rng.choice([1, 2, 2, 2, 3, 4, 4, 6, 8])), lowest + semitones(degree, scale)))
-        notes.append((int(rng.choice([1, 2, 4])), None))
-    body = ""
-    for number, (length, midi) in enumerate(notes):
-        what, lyric = "<rest/>", ""
-        if midi is not None:
-            name = "CCDDEFFGGAAB"[midi % 12]
-            sharp = "<alter>1</alter>" if midi % 12 in (1, 3, 6, 8, 10) else ""
-            what = f"<pitch><step>{name}</step>{sharp}<octave>{midi // 12 - 1}</octave></pitch>"
-            lyric = f"<lyric><text>{rng.choice(list(KANA))}</text></lyric>"
-        head = f"<attributes><divisions>4</divisions><time><beats>{length}</beats><beat-type>16</beat-type></time>"
-        head += "<clef><sign>G</sign><line>2</line></clef></attributes>"
-        head += f'<direction><sound tempo="{int(rng.integers(80, 170))}"/></direction>' if number == 0 else ""
-        note = f"<note>{what}<duration>{length}</duration><voice>1</voice>{lyric}</note>"
-        body += f'<measure number="{number + 1}">{head}{note}</measure>'
-    parts = '<part-list><score-part id="P1"><part-name>voice</part-name></score-part></part-list>'
-    return f'<score-partwise version="2.0">{parts}<part id="P1">{body}</part></score-partwise>'
+if __name__ == "__main__":
+    main()
