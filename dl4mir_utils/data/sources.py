@@ -15,17 +15,20 @@ from dl4mir_utils.data.loaders.folder import load_folder
 from dl4mir_utils.data.loaders.gtzan import load_gtzan
 from dl4mir_utils.data.loaders.magnatagatune import load_magnatagatune
 from dl4mir_utils.data.loaders.mini import load_mini
+from dl4mir_utils.data.loaders.mini_singing import load_mini_singing
 from dl4mir_utils.data.loaders.notes import load_notes
 from dl4mir_utils.data.loaders.singing import load_jamendo_vad, load_jamendolyrics, load_ultrastar_cc
+from dl4mir_utils.data.mixes import SingingMixes
 from dl4mir_utils.data.table import ClipTable
 from dl4mir_utils.errors import BadArgumentError
 
 # What comes with the course.
-MINI_LOADERS: dict[str, Callable[[], ClipTable]] = {
+MINI_LOADERS: dict[str, Callable[[], ClipTable | SingingMixes]] = {
     "mini/genre": partial(load_mini, "genre"),
     "mini/album": partial(load_mini, "album"),
     "mini/tracker": partial(load_mini, "tracker"),
     "mini/notes": load_notes,
+    "mini/singing": load_mini_singing,
 }
 # What is fetched, and one's own: these take the folder, then the options.
 LOADERS: dict[str, Callable[..., ClipTable | FeatureSet]] = {
@@ -44,7 +47,7 @@ LOADERS: dict[str, Callable[..., ClipTable | FeatureSet]] = {
 NAMES = (*MINI_LOADERS, *LOADERS)
 
 
-def load(name: str, root: str | Path | None = None, **options: Any) -> ClipTable | FeatureSet:
+def load(name: str, root: str | Path | None = None, **options: Any) -> ClipTable | FeatureSet | SingingMixes:
     """Load a data set by name.
 
     Parameters
@@ -55,6 +58,8 @@ def load(name: str, root: str | Path | None = None, **options: Any) -> ClipTable
         - "mini/genre": labelled metal, electronic or orchestral.
         - "mini/album": labelled with the soundtrack they come from, one of twelve.
         - "mini/tracker": all of them, labelled "tracker" (rendered from a module file) or "other".
+        - "mini/notes": single recorded notes of eight instruments.
+        - "mini/singing": dry voices, mixed on the fly over the clips, to find singing in. No clips: `SingingMixes`.
 
         Research data sets, downloaded when first asked for (docs/data.md: size, licence, known faults):
 
@@ -77,7 +82,7 @@ def load(name: str, root: str | Path | None = None, **options: Any) -> ClipTable
 
     Returns
     -------
-    ClipTable or FeatureSet
+    ClipTable, FeatureSet or SingingMixes
         The clips in the order of their names. Nothing is decoded yet. What was left out, and why, is in
         its `notes`.
 
