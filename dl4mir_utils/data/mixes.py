@@ -11,9 +11,24 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from scipy import fft
-from scipy.ndimage import binary_closing, gaussian_filter1d
+from scipy.ndimage import binary_closing
 
 from dl4mir_utils.data.segments import Segment, frame_labels, merge_segments
+from dl4mir_utils.data.studio import (
+    LEVEL,
+    RATE,
+    REVERB_S,
+    at_speed,
+    decibel,
+    equaliser,
+    gate,
+    in_the_studio,
+    lead,
+    level,
+    low_pass,
+    rms,
+    room,
+)
 from dl4mir_utils.data.table import ClipTable
 from dl4mir_utils.errors import BadArgumentError
 
@@ -22,12 +37,9 @@ if TYPE_CHECKING:
 
 Split = Literal["train", "valid", "test"]
 SPLITS = ("train", "valid", "test")
-RATE = 16000  # Hz
-LEVEL = 0.1  # RMS at which things meet before they are set against each other
 HOP = 160  # samples: 10 ms, the grid on which we look where a voice sounds
 QUIET_DB = -32  # below the line's loudest place: silence
 JOINED_S = 0.5  # pauses up to this are singing, as people annotate it
-REVERB_S = 0.6  # longest tail of a room
 
 
 class Line(NamedTuple):
@@ -201,7 +213,8 @@ def mix_song(
     rng: np.random.Generator, speakers: list[list[Line]], music: list[np.ndarray], samples: int
 ) -> tuple[np.ndarray, tuple[Segment, ...]]:
     """Make one mix of so many samples; every random choice is drawn from `rng`."""
-    n_fft = 2 * fft.next_fast_len((samples + int(REVERB_S * RATE)) // 2)  # even, with room for the reverb's tail
+    # Long enough for the reverb's tail, and with small factors, or the FFT is slow.
+    n_fft = 2048 * fft.next_fast_len(math.ceil((samples + REVERB_S * RATE) / 2048))
     background = some_music(rng, music, samples)
     if rng.random() < 0.25:  # two pieces at once: a denser song
         background += some_music(rng, music, samples) * decibel(rng.uniform(-12, 0))
@@ -248,7 +261,7 @@ def some_music(rng: np.random.Generator, music: list[np.ndarray], samples: int) 
     if rng.random() < 0.5:  # starts somewhere and goes on at the beginning: a cut, like many in songs
         clip = np.roll(clip, rng.integers(len(clip)))
     if rng.random() < 0.5:
-        clip = at_speed(np.pad(clip, (0, len(clip) // 4), mode="wrap"), rng.uniform(0.85, 1.18))
+        clip = at_speed(np.concatenate([clip, clip[: len(clip) // 5]]), rng.uniform(0.85, 1.18))
     clip = clip[:samples]
     return clip * (LEVEL / max(rms(clip), 1.0))
 
@@ -261,124 +274,16 @@ def voice_track(rng: np.random.Generator, lines: list[Line], samples: int) -> tu
     while place < samples:
         line = lines[rng.integers(len(lines))]
         speed = rng.uniform(0.9, 1.12) if rng.random() < 0.35 else 1.0  # also another register
-        first, last = max(0, -place), min(int(len(line.sound) / speed), samples - place)
+        sound = line.sound.astype(np.float32)
+        sound = sound if speed == 1 else at_speed(sound, speed)
+        length = len(sound)
+        first, last = max(0, -place), min(length, samples - place)
         if last > first:
-            sound = line.sound.astype(np.float32) if speed == 1 else at_speed(line.sound.astype(np.float32), speed)
             gain = LEVEL / (32767 * line.rms) * decibel(rng.normal(0, 2))
             voice[place + first : place + last] += gain * sound[first:last]
             spans += [(place / RATE + start / speed, place / RATE + end / speed, "sing") for start, end in line.spans]
         pause_s = rng.uniform(0.05, 0.6) if dense else 0.3 + rng.exponential(4.0)
-        place += int(len(line.sound) / speed + pause_s * RATE)
+        place += length + int(pause_s * RATE)
     end_s = samples / RATE
     inside = [(max(0.0, start), min(end, end_s), label) for start, end, label in spans if start < end_s and end > 0]
     return voice, merge_segments(inside, JOINED_S)
-
-
-def in_the_studio(rng: np.random.Generator, voice: np.ndarray) -> np.ndarray:
-    """Double the voice, as pop singers do, 10 to 40 ms later and a little slower; compress it."""
-    if rng.random() < 0.3:
-        late = int(rng.uniform(0.01, 0.04) * RATE)
-        voice[late:] += decibel(rng.uniform(-9, 0)) * at_speed(voice, rng.uniform(0.999, 1.0))[: len(voice) - late]
-    if rng.random() < 0.5:
-        voice = np.tanh(voice * rng.uniform(2, 14))
-    return voice
-
-
-def lead(rng: np.random.Generator, samples: int) -> np.ndarray:
-    """Play a solo with glides and vibrato, but with the same spectrum all the time: what no voice has."""
-    steps = samples // 80  # of 5 ms
-    midi, loudness, step, pitch = np.zeros(steps), np.zeros(steps), 0, rng.uniform(50, 80)
-    while step < steps:
-        length = int(rng.choice([0.15, 0.25, 0.4, 0.7, 1.2]) * 200)
-        pitch = np.clip(pitch + rng.integers(-5, 6), 45, 86)
-        midi[step:] = pitch
-        decay = np.exp(-np.arange(length) / (length * rng.uniform(0.4, 4)))
-        loudness[step : step + length] = decay[: steps - step]
-        step += length + (int(rng.uniform(20, 200)) if rng.random() < 0.2 else 0)
-    midi = gaussian_filter1d(midi, rng.uniform(1, 12))
-    depth = rng.choice([0, rng.uniform(0.1, 0.7)])
-    midi += depth * np.sin(2 * np.pi * rng.uniform(4.5, 7) * np.arange(steps) / 200)
-    hertz = 440 * 2 ** ((midi - 69) / 12)
-    # One period of the waveform as a table, with no partial above 7.5 kHz; the phase says where to read in it.
-    partials = np.arange(1, max(2, min(rng.integers(4, 16), int(7500 / hertz.max()))), rng.choice([1, 1, 2]))
-    heights = partials ** -rng.uniform(0.5, 2.2) * decibel(rng.normal(0, 4, len(partials)))
-    table = (np.sin(2 * np.pi * np.outer(np.arange(1024) / 1024, partials)) @ heights).astype(np.float32)
-    time = np.arange(samples) / 80
-    phase = np.cumsum(np.interp(time, np.arange(steps), hertz)) * (1024 / RATE)
-    return table[phase.astype(np.int64) & 1023] * np.interp(time, np.arange(steps), gaussian_filter1d(loudness, 3))
-
-
-def gate(rng: np.random.Generator, samples: int) -> np.ndarray:
-    """Return a gain that goes on and off, about once a second."""
-    steps = samples // 256 + 2
-    gain, step = np.zeros(steps, np.float32), 0
-    while step < steps:
-        length = int(rng.exponential(60)) + 5
-        gain[step : step + length] = rng.random() < 0.5
-        step += length
-    return np.interp(np.arange(samples) / 256, np.arange(steps), gaussian_filter1d(gain, 2)).astype(np.float32)
-
-
-def room(rng: np.random.Generator) -> np.ndarray:
-    """Return the impulse response of a room: noise that dies away within 0.15 to 1.2 s, after the direct sound."""
-    t60_s = rng.uniform(0.15, 1.2)
-    length = int(min(REVERB_S, 0.7 * t60_s) * RATE)
-    tail = rng.standard_normal(length, np.float32) * np.exp(-6.9 / (t60_s * RATE) * np.arange(length, dtype=np.float32))
-    tail[: rng.integers(1, 500)] = 0  # the first wall is some metres away
-    tail *= decibel(rng.uniform(-22, -4)) / math.sqrt(np.square(tail).sum())
-    tail[0] = 1
-    return tail
-
-
-def equaliser(rng: np.random.Generator, n_fft: int, gain_db: float, tilt_db: float = 0.0) -> np.ndarray:
-    """Return the gain of every FFT bin: three broad bells of up to `gain_db`, and a tilt in dB per octave."""
-    octave = coarse_octaves(n_fft)
-    total = tilt_db * (octave - 10)
-    for _ in range(3):
-        middle, width = rng.uniform(6, 13), rng.uniform(0.3, 1.2)  # 64 Hz to 8 kHz
-        total = total + rng.uniform(-gain_db, gain_db) * np.exp(-0.5 * ((octave - middle) / width) ** 2)
-    return to_bins(decibel(total), n_fft)
-
-
-def low_pass(n_fft: int, hertz: float) -> np.ndarray:
-    """Return the gain of every FFT bin of a filter that falls by 24 dB per octave."""
-    return to_bins(decibel(-24 * np.maximum(0, coarse_octaves(n_fft) - math.log2(hertz))), n_fft)
-
-
-@lru_cache
-def coarse_octaves(n_fft: int) -> np.ndarray:
-    """Return log2 of the frequency of every 32nd FFT bin, at least 30 Hz: enough for smooth curves."""
-    return np.log2(np.maximum(np.arange(n_fft // 64 + 2) * (32 * RATE / n_fft), 30)).astype(np.float32)
-
-
-def to_bins(coarse: np.ndarray, n_fft: int) -> np.ndarray:
-    """Draw straight lines between every 32nd FFT bin: float32 (n_fft // 2 + 1,)."""
-    between = np.arange(32, dtype=np.float32) / 32
-    lines = coarse[:-1, np.newaxis] + np.diff(coarse)[:, np.newaxis] * between
-    return lines.ravel()[: n_fft // 2 + 1].astype(np.float32, copy=False)
-
-
-def at_speed(sound: np.ndarray, speed: float) -> np.ndarray:
-    """Play a sound faster or slower, by linear interpolation: float32 (samples / speed,)."""
-    place = np.arange(int(len(sound) / speed), dtype=np.float64) * speed
-    low = np.minimum(place.astype(np.int32), len(sound) - 2)
-    part = (place - low).astype(np.float32)
-    start = sound[low]
-    return start + (sound[low + 1] - start) * part
-
-
-def decibel(value: float | np.ndarray) -> float | np.ndarray:
-    """Return the factor of an amplitude that is so many dB."""
-    return 10 ** (value / 20)
-
-
-def rms(sound: np.ndarray) -> float:
-    """Return the root mean square of a sound."""
-    return math.sqrt(np.dot(sound, sound) / len(sound)) or 1e-9
-
-
-def level(spectrum: np.ndarray, samples: float) -> float:
-    """Return the RMS over so many samples of the sound whose one-sided spectrum this is (Parseval's theorem)."""
-    n_fft = 2 * (len(spectrum) - 1)
-    parts = spectrum.view(np.float32)
-    return math.sqrt(2 * float(np.dot(parts, parts)) / n_fft / samples) or 1e-9
