@@ -44,9 +44,8 @@ def main():
     start, start_cpu = time.perf_counter(), time.process_time()
     sung = [sum(end - begin for begin, end, _ in mixes.mix("train", i)[1]) / 10 for i in range(arguments.mixes)]
     cpu, wall = time.process_time() - start_cpu, time.perf_counter() - start
-    print(
-        f"{1000 * cpu / arguments.mixes:.1f} ms of one core per mix, {1000 * wall / arguments.mixes:.1f} ms waiting for it"
-    )
+    cpu_ms, wall_ms = 1000 * cpu / arguments.mixes, 1000 * wall / arguments.mixes
+    print(f"{cpu_ms:.1f} ms of one core per mix, {wall_ms:.1f} ms by the clock")
     print(f"{np.mean(sung):.0%} of the time is sung; {np.mean(np.equal(sung, 0)):.0%} of the mixes have no voice")
     model = make_model()
     waiting = computing = 0.0
@@ -60,9 +59,7 @@ def main():
             waiting += arrived - start
             computing += time.perf_counter() - arrived
     steps = arguments.steps - 2
-    print(
-        f"a training step of 16: {1000 * computing / steps:.0f} ms, and {1000 * waiting / steps:.0f} ms waiting for data"
-    )
+    print(f"a step of 16: {1000 * computing / steps:.0f} ms to train, {1000 * waiting / steps:.0f} ms waiting for data")
 
 
 if __name__ == "__main__":

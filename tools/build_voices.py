@@ -39,7 +39,6 @@ from build_mini import MINI, SAMPLE_RATE, fix_ogg_serial
 from rich.progress import track as progress
 from voice_synthesis import sing, sing_hmm
 
-LONGEST_S = 12
 COMPRESSION = 0.95  # Opus at 20 kbit/s
 NOT_SPEECH = re.compile("beep|tone|silence|ascending|descending|hold|music|ring", re.IGNORECASE)
 
@@ -151,6 +150,7 @@ def trim(audio: np.ndarray, rate: int) -> np.ndarray:
     if len(loud) < 0.3 * SAMPLE_RATE:
         return audio[:0]
     audio = audio[max(0, loud[0] - 800) : loud[-1] + 1600]
+    audio[-160:] *= np.linspace(1, 0, 160)  # where a piece was cut out there may be no silence
     return audio * (0.5 / np.abs(audio).max())
 
 
@@ -203,15 +203,17 @@ def draw_lines(voice: Voice, kind: str, minutes: float, work: Path) -> Iterator[
             pauses = [np.zeros(int(rng.uniform(0.02, 0.3) * SAMPLE_RATE)) for _ in parts]
             pieces = [sounds[part] for part in parts]
             whole = np.concatenate([piece for pair in zip(pieces, pauses, strict=True) for piece in pair])
+            whole = whole[: (10 if kind == "spoken" else 5) * SAMPLE_RATE]
             source = " + ".join(parts)
             if kind == "sung (WORLD)":
                 lowest = rng.uniform(43, 55) if voice.low or rng.random() < 0.12 else rng.uniform(54, 64)
-                whole = sing(whole[: 5 * SAMPLE_RATE], lowest, rng)
-        for piece in range(0, max(1, len(whole) - 2 * SAMPLE_RATE), 10 * SAMPLE_RATE):
-            audio = trim(whole[piece : piece + 10 * SAMPLE_RATE], SAMPLE_RATE) if len(whole) else whole
+                whole = sing(whole, lowest, rng)
+        whole = whole[: 20 * SAMPLE_RATE]
+        for piece in range(0, len(whole) - SAMPLE_RATE, 10 * SAMPLE_RATE):
+            audio = trim(whole[piece : piece + 10 * SAMPLE_RATE], SAMPLE_RATE)
             if len(audio) >= 0.8 * SAMPLE_RATE and left_s > 0:
                 left_s -= len(audio) / SAMPLE_RATE
-                yield f"{name}{'abcdef'[piece // (10 * SAMPLE_RATE)]}", source, audio
+                yield f"{name}{'ab'[piece // (10 * SAMPLE_RATE)]}", source, audio
 
 
 def all_lines(work: Path) -> Iterator[tuple[Voice, str, str, str, np.ndarray]]:
