@@ -52,11 +52,11 @@ class Line(NamedTuple):
 class SingingMixes:
     """Mixes of ten seconds, say, with the exact times of their singing.
 
-    Every mix is voice lines of one speaker, sung or spoken, over an instrumental clip. Voices, artists of the music and
+    Every mix is voice lines of one speaker over an instrumental clip. Voices, artists of the music and
     melodies are never in two splits. Some mixes have no voice, and many have something that only
-    resembles one: a vibrato lead, another piece that comes and goes. Only the voice is labelled "sing", speech as well:
-    in songs, it is.
-    The valid and test mixes are always the same; training mixes are new in every epoch.
+    resembles one: a vibrato lead, another piece that comes and goes. Only the voice is labelled "sing";
+    a quarter of the lines are spoken, and count as well, as rap does. The valid and test mixes are
+    always the same; training mixes are new in every epoch.
 
     Attributes
     ----------
