@@ -262,7 +262,8 @@ def some_music(rng: np.random.Generator, music: list[np.ndarray], samples: int) 
     if rng.random() < 0.5:  # starts somewhere and goes on at the beginning: a cut, like many in songs
         clip = np.roll(clip, rng.integers(len(clip)))
     if rng.random() < 0.5:
-        clip = at_speed(np.concatenate([clip, clip[: len(clip) // 5]]), rng.uniform(0.85, 1.18))
+        speed = rng.uniform(0.85, 1.18)
+        clip = at_speed(np.concatenate([clip, clip[: len(clip) // 5]])[: int(samples * speed) + 2], speed)
     clip = clip[:samples]
     return clip * (LEVEL / max(rms(clip), 1.0))
 

@@ -100,8 +100,8 @@ def to_bins(coarse: np.ndarray, n_fft: int) -> np.ndarray:
 
 
 def at_speed(sound: np.ndarray, speed: float) -> np.ndarray:
-    """Play a sound faster or slower: float32 (samples / speed,)."""
-    return soxr.resample(sound, speed * RATE, RATE, quality="LQ")
+    """Play a sound faster or slower, by cubic interpolation: float32 (samples / speed,)."""
+    return soxr.resample(sound, speed * RATE, RATE, quality="QQ")
 
 
 def decibel(value: float | np.ndarray) -> float | np.ndarray:
@@ -111,11 +111,11 @@ def decibel(value: float | np.ndarray) -> float | np.ndarray:
 
 def rms(sound: np.ndarray) -> float:
     """Return the root mean square of a sound."""
-    return math.sqrt(np.dot(sound, sound) / len(sound)) or 1e-9
+    return math.sqrt(np.square(sound).mean()) or 1e-9
 
 
 def level(spectrum: np.ndarray, samples: float) -> float:
     """Return the RMS over so many samples of the sound whose one-sided spectrum this is (Parseval's theorem)."""
     n_fft = 2 * (len(spectrum) - 1)
-    parts = spectrum.view(np.float32)
-    return math.sqrt(2 * float(np.dot(parts, parts)) / n_fft / samples) or 1e-9
+    power = float(np.square(spectrum.view(np.float32)).sum())
+    return math.sqrt(2 * power / n_fft / samples) or 1e-9
