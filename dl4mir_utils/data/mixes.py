@@ -284,7 +284,7 @@ def voice_track(rng: np.random.Generator, lines: list[Line], samples: int) -> tu
             gain = LEVEL / (32767 * line.rms) * decibel(rng.normal(0, 2))
             voice[place + first : place + last] += gain * sound[first:last]
             spans += [(place / RATE + start / speed, place / RATE + end / speed, "sing") for start, end in line.spans]
-        pause_s = rng.uniform(0.05, 0.6) if dense else 0.3 + rng.exponential(4.0)
+        pause_s = rng.uniform(0.05, 0.6) if dense else 0.3 + rng.exponential(3.0)
         place += length + int(pause_s * RATE)
     end_s = samples / RATE
     inside = [(max(0.0, start), min(end, end_s), label) for start, end, label in spans if start < end_s and end > 0]
