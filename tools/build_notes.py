@@ -32,12 +32,13 @@ import pandas as pd
 import soxr
 from build_mini import MINI, SAMPLE_RATE, encode_clip
 
+from dl4mir_utils.synth import NOTE_NAMES
+
 PACKAGE, VERSION = "fluid-soundfont-gm", "3.1-5.3"
 SHA256 = "6f531493ac4e4d9772fd96b2488ea1790af81c196135fbdd25997da0781fc60e"
 SOUNDFONT = "usr/share/sounds/sf2/FluidR3_GM.sf2"
 PEAK = 10 ** (-3 / 20)
 TOLERANCE_CENTS = 30
-NAMES = ("C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B")
 
 # Instrument -> {name of the recording: MIDI number}, all recordings of A3 to G♯5 that last a second without a loop and
 # keep the pitch of their name.
@@ -136,9 +137,9 @@ def build(soundfont: bytes) -> tuple[pd.DataFrame, dict[str, bytes]]:
                     "note_id": note_id,
                     "file": f"notes/{note_id}.ogg",
                     "instrument": instrument,
-                    "note": f"{NAMES[midi % 12]}{midi // 12 - 1}",
+                    "note": f"{NOTE_NAMES[(midi - 69) % 12]}{midi // 12 - 1}",
                     "midi": midi,
-                    "pitch_class": NAMES[midi % 12],
+                    "pitch_class": NOTE_NAMES[(midi - 69) % 12],
                     "frequency_hz": round(hertz, 1),
                     "cents": round(cents),
                     "duration_s": 1,

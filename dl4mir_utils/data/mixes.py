@@ -10,8 +10,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
-from scipy import fft
 
+from dl4mir_utils.data.pipeline import fetch_ahead
 from dl4mir_utils.data.segments import Segment, frame_labels, merge_segments
 from dl4mir_utils.data.studio import (
     LEVEL,
@@ -171,20 +171,12 @@ class SingingMixes:
             labels = [frame_labels(segments, hop_s, frames) for _, segments in mixes]
             return np.stack([audio for audio, _ in mixes])[:, :, np.newaxis], np.stack(labels)
 
-        def in_graph(indices: tf.Tensor, epoch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            audio, label = tf.numpy_function(make_batch, [indices, epoch], [tf.float32, tf.int32], stateful=False)
-            return tf.ensure_shape(audio, (None, samples, 1)), tf.ensure_shape(label, (None, frames))
-
         def one_epoch(_: tf.Tensor) -> tf.data.Dataset:
             epoch = tf.ensure_shape(tf.numpy_function(lambda: next(epochs), [], tf.int64), ())
             return tf.data.Dataset.range(count).batch(batch).map(lambda indices: (indices, epoch))
 
         dataset = tf.data.Dataset.range(1).flat_map(one_epoch)
-        dataset = dataset.apply(tf.data.experimental.assert_cardinality(math.ceil(count / batch)))
-        dataset = dataset.map(in_graph, num_parallel_calls=os.cpu_count()).prefetch(2)
-        options = tf.data.Options()
-        options.autotune.enabled = False  # as in `ClipTable.to_tf`: epochs start sooner
-        return dataset.with_options(options)
+        return fetch_ahead(dataset, math.ceil(count / batch), make_batch, samples, (frames,))
 
     def _decode(self, split: Split) -> tuple[list[list[Line]], list[np.ndarray]]:
         """Return the lines of each speaker and the clips of music of a split, as int16."""
@@ -214,6 +206,8 @@ def mix_song(
     rng: np.random.Generator, speakers: list[list[Line]], music: list[np.ndarray], samples: int
 ) -> tuple[np.ndarray, tuple[Segment, ...]]:
     """Make one mix of so many samples; every random choice is drawn from `rng`."""
+    from scipy import fft
+
     # Long enough for the reverb's tail, and with small factors, or the FFT is slow.
     n_fft = 2048 * fft.next_fast_len(math.ceil((samples + REVERB_S * RATE) / 2048))
     background = some_music(rng, music, samples)

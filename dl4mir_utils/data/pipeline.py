@@ -70,12 +70,29 @@ def make_dataset(
         ]
         return np.stack(pieces)[:, :, np.newaxis], label_pieces(batch_rows, batch_starts)
 
-    def fetch_in_graph(batch_rows: tf.Tensor, batch_starts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        audio, label = tf.numpy_function(fetch, [batch_rows, batch_starts], [tf.float32, tf.int32], stateful=False)
+    dataset = tf.data.Dataset.range(1).map(order_in_graph).unbatch().batch(batch)
+    return fetch_ahead(dataset, math.ceil(len(rows) / batch), fetch, samples, label_shape)
+
+
+def fetch_ahead(
+    dataset: tf.data.Dataset,
+    batches: int,
+    fetch: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]],
+    samples: int | None,
+    label_shape: tuple[int | None, ...],
+) -> tf.data.Dataset:
+    """Let `fetch` turn each of the pairs of a data set into a batch, several at once and ahead of the training.
+
+    `fetch` returns audio float32 (batch, samples, 1) and int32 labels, each of the shape `label_shape`;
+    `batches` is how many pairs there are.
+    """
+    import tensorflow as tf
+
+    def fetch_in_graph(*pair: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        audio, label = tf.numpy_function(fetch, pair, [tf.float32, tf.int32], stateful=False)
         return tf.ensure_shape(audio, (None, samples, 1)), tf.ensure_shape(label, (None, *label_shape))
 
-    dataset = tf.data.Dataset.range(1).map(order_in_graph).unbatch().batch(batch)
-    dataset = dataset.apply(tf.data.experimental.assert_cardinality(math.ceil(len(rows) / batch)))
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(batches))
     dataset = dataset.map(fetch_in_graph, num_parallel_calls=os.cpu_count()).prefetch(2)
     options = tf.data.Options()
     options.autotune.enabled = False  # there is nothing left to tune, and epochs start sooner

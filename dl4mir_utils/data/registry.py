@@ -2,7 +2,7 @@
 
 import csv
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -305,8 +305,13 @@ def data_set(name: str) -> DataSet:
     BadArgumentError
         There is none of that name; the message suggests the nearest.
     """
-    if name in DATA_SETS:
-        return DATA_SETS[name]
-    near = difflib.get_close_matches(name, DATA_SETS, n=1)
+    if name not in DATA_SETS:
+        raise unknown_name(f"{name!r} to download", name, DATA_SETS)
+    return DATA_SETS[name]
+
+
+def unknown_name(what: str, name: str, known: Collection[str]) -> BadArgumentError:
+    """Return the error for a data set that is not among the known ones; it suggests the nearest."""
+    near = difflib.get_close_matches(name, known, n=1)
     hint = f"Did you mean {near[0]!r}? " if near else ""
-    raise BadArgumentError(f"There is no data set {name!r} to download. {hint}There are: {', '.join(DATA_SETS)}.")
+    return BadArgumentError(f"There is no data set {what}. {hint}There are: {', '.join(known)}.")

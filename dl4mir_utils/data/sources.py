@@ -1,6 +1,5 @@
 """`load(name)`: the one place that knows which data sets there are."""
 
-import difflib
 import inspect
 from collections.abc import Callable
 from functools import partial
@@ -19,6 +18,7 @@ from dl4mir_utils.data.loaders.mini_singing import load_mini_singing
 from dl4mir_utils.data.loaders.notes import load_notes
 from dl4mir_utils.data.loaders.singing import load_jamendo_vad, load_jamendolyrics, load_ultrastar_cc
 from dl4mir_utils.data.mixes import SingingMixes
+from dl4mir_utils.data.registry import unknown_name
 from dl4mir_utils.data.table import ClipTable
 from dl4mir_utils.errors import BadArgumentError
 
@@ -94,9 +94,7 @@ def load(name: str, root: str | Path | None = None, **options: Any) -> ClipTable
         There is no data set of that name, or it has no such option.
     """
     if name not in NAMES:
-        near = difflib.get_close_matches(name, NAMES, n=1)
-        hint = f"Did you mean {near[0]!r}? " if near else ""
-        raise BadArgumentError(f"There is no data set {name!r}. {hint}There are: {', '.join(NAMES)}.")
+        raise unknown_name(repr(name), name, NAMES)
     in_course = name in MINI_LOADERS
     if in_course and root is not None:
         raise BadArgumentError(f"{name} comes with the course: leave root out.")

@@ -8,7 +8,8 @@ from functools import lru_cache
 
 import numpy as np
 import soxr
-from scipy.ndimage import gaussian_filter1d
+
+from dl4mir_utils.synth import note_frequency
 
 RATE = 16000  # Hz
 LEVEL = 0.1  # RMS at which things meet before they are set against each other
@@ -27,6 +28,8 @@ def in_the_studio(rng: np.random.Generator, voice: np.ndarray) -> np.ndarray:
 
 def lead(rng: np.random.Generator, samples: int) -> np.ndarray:
     """Play a solo with glides and vibrato, but with the same spectrum all the time: what no voice has."""
+    from scipy.ndimage import gaussian_filter1d
+
     steps = samples // 80  # of 5 ms
     midi, loudness, step, pitch = np.zeros(steps), np.zeros(steps), 0, rng.uniform(50, 80)
     while step < steps:
@@ -39,7 +42,7 @@ def lead(rng: np.random.Generator, samples: int) -> np.ndarray:
     midi = gaussian_filter1d(midi, rng.uniform(1, 12))
     depth = rng.choice([0, rng.uniform(0.1, 0.7)])
     midi += depth * np.sin(2 * np.pi * rng.uniform(4.5, 7) * np.arange(steps) / 200)
-    hertz = 440 * 2 ** ((midi - 69) / 12)
+    hertz = note_frequency(midi - 69)
     # One period of the waveform as a table, with no partial above 7.5 kHz; the phase says where to read in it.
     partials = np.arange(1, max(2, min(rng.integers(4, 16), int(7500 / hertz.max()))), rng.choice([1, 1, 2]))
     heights = partials ** -rng.uniform(0.5, 2.2) * decibel(rng.normal(0, 4, len(partials)))
@@ -51,6 +54,8 @@ def lead(rng: np.random.Generator, samples: int) -> np.ndarray:
 
 def gate(rng: np.random.Generator, samples: int) -> np.ndarray:
     """Return a gain that goes on and off, about once a second."""
+    from scipy.ndimage import gaussian_filter1d
+
     steps = samples // 256 + 2
     gain, step = np.zeros(steps, np.float32), 0
     while step < steps:

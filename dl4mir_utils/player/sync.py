@@ -15,7 +15,7 @@ import soundfile
 
 from dl4mir_utils.environment import STYLE
 from dl4mir_utils.errors import BadArgumentError
-from dl4mir_utils.player.sound import fit
+from dl4mir_utils.player.sound import Sound, fit
 from dl4mir_utils.player.tracks import Track, draw_picture, pack
 
 if TYPE_CHECKING:
@@ -57,9 +57,8 @@ class Player:
     @property
     def text(self) -> str:
         """The text version: title, length, description, and a line for each track."""
-        first = f"{self.title or 'Sound'} ({self.duration_s:.1f} s)"
-        first = f"{first}: {self.description}" if self.description else first
-        return "\n  ".join([first, *(track.summary() for track in self.tracks)])
+        caption = Sound(self.audio, self.sr, self.title, self.description).caption
+        return "\n  ".join([caption, *(track.summary() for track in self.tracks)])
 
     @cached_property
     def _log_mel(self) -> tuple[np.ndarray, float, list[tuple[float, str]]]:
