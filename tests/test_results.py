@@ -2,7 +2,6 @@ import json
 
 import numpy as np
 
-from dl4mir_utils.metrics import score_range
 from dl4mir_utils.results import report
 
 
@@ -21,8 +20,3 @@ def test_report():
     assert bundle["text/plain"].splitlines()[1:3] == ["system  accuracy  seeds", "svm     0.5"]
     assert "<caption>Scores &lt;1&gt;</caption>" in bundle["text/html"]
     assert "<td>svm</td><td>0.5</td><td></td>" in bundle["text/html"]
-
-
-def test_metrics():
-    assert score_range([0.5, 0.7]) == "0.60 (0.50–0.70, n = 2)"
-    assert score_range([0.5]) == "0.50 (n = 1)"

@@ -1,0 +1,186 @@
+"""Find singing in whole songs with any network that gives a probability per frame."""
+
+import math
+from collections.abc import Callable
+from functools import lru_cache
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from dl4mir_utils.data.segments import Segment
+from dl4mir_utils.errors import BadArgumentError
+from dl4mir_utils.metrics import checked_frames
+
+RATE = 16000
+GRID = 8 * 256  # samples: blocks start on its multiples, so that pooling by up to 8 windows falls as in one pass
+BLOCK_S = 60  # what a network is given at once, without the context
+CONTEXT_S = 8  # more than convolutions see, and than LSTMs remember
+
+
+def sung_probability(audio: np.ndarray, model: keras.Model, hop_s: float) -> np.ndarray:
+    """Return how likely each frame of a song is sung.
+
+    The network gets the song in blocks of a minute, with eight seconds before and after them, for which its
+    answer is thrown away. Thus a song of any length takes little memory. A network that sees less than eight
+    seconds back and ahead answers as it would to the whole song; one that sees more, or measures loudness
+    relative to all it gets (`LogMel(dynamic_range_db=80)`), nearly so. Songs up to 76 s are one block.
+
+    Parameters
+    ----------
+    audio : float array (samples,)
+        One channel at 16 kHz in [-1, 1], as `load_audio` gives it. Silence is added up to a whole multiple of 0.128 s
+        and of the frame.
+    model : keras.Model
+        Takes audio (1, samples, 1) of any length. Gives (1, frames), (1, frames, 1) or, as a softmax over
+        "nosing" and "sing", (1, frames, 2): one frame for every started `hop_s`.
+    hop_s : float
+        Length of a frame in seconds: a whole number of samples.
+
+    Returns
+    -------
+    float32 array (frames,)
+        frames = ceil(samples / 16000 / hop_s). Frame `i` starts at `i * hop_s` seconds.
+
+    Raises
+    ------
+    BadArgumentError
+        The audio is empty, not one-dimensional or not made of finite floats, the model takes audio of one
+        length only, or its frames are not `hop_s` long.
+    """
+    audio = np.asarray(audio)
+    if audio.ndim != 1 or not len(audio) or audio.dtype.kind != "f" or not np.isfinite(audio).all():
+        raise BadArgumentError(
+            f"audio has shape {audio.shape} and type {audio.dtype}; it must be a row of finite floats in [-1, 1] at "
+            "16 kHz, as load_audio gives it."
+        )
+    hop = round(hop_s * RATE)
+    if hop < 1 or abs(hop_s * RATE - hop) > 1e-6:
+        raise BadArgumentError(f"hop_s is {hop_s}; it must be a whole number of samples at 16 kHz, such as 0.016.")
+    if model.input_shape[1] is not None:
+        raise BadArgumentError(
+            f"The model takes audio of {model.input_shape[1]} samples only. Build it with keras.Input((None, 1))."
+        )
+    grid = math.lcm(hop, GRID)
+    block, context = (math.ceil(seconds * RATE / grid) * grid for seconds in (BLOCK_S, CONTEXT_S))
+    samples = math.ceil(len(audio) / grid) * grid
+    window = min(samples, block + 2 * context)
+    frames = np.empty(samples // hop, np.float32)
+    answer = _answer(model)
+    for start in range(0, max(1, samples - 2 * context), block):
+        # The first window has no context before, the last none after it: they begin and end with the song.
+        first = min(start, samples - window)
+        part = audio[first : first + window].astype(np.float32)
+        given = answer(np.pad(part, (0, window - len(part)))[np.newaxis, :, np.newaxis])
+        kept = _one_row(given.numpy(), window // hop, hop_s)
+        cut = context if first else 0
+        frames[(first + cut) // hop : (first + window) // hop] = kept[cut // hop :]
+    return frames[: math.ceil(len(audio) / hop)]
+
+
+@lru_cache(maxsize=8)
+def _answer(model: keras.Model) -> Callable[[np.ndarray], tf.Tensor]:
+    """Return the model as one graph for audio of every length: it is made once, not for every length and every song."""
+    return tf.function(
+        lambda audio: model(audio, training=False), input_signature=[tf.TensorSpec((1, None, 1), tf.float32)]
+    )
+
+
+def _one_row(answer: np.ndarray, frames: int, hop_s: float) -> np.ndarray:
+    if answer.shape == (1, frames, 2):
+        return answer[0, :, 1]
+    if answer.shape in {(1, frames), (1, frames, 1)}:
+        return answer.reshape(-1)
+    raise BadArgumentError(
+        f"The model answered with shape {answer.shape} to {frames} frames of {hop_s:g} s; it must be (1, {frames}), "
+        f"(1, {frames}, 1) or (1, {frames}, 2). Compare hop_s with the model's hop times its pooling in time, and use "
+        'padding="same" and LogMel(pad_end=True), which lose no frame.'
+    )
+
+
+def smooth(probability: np.ndarray, frames: int) -> np.ndarray:
+    """Return the running median: it drops what is shorter than half of `frames`, and keeps edges where they are.
+
+    Most singing detectors end with it; Schlüter and Grill (ISMIR 2015) take 56 frames, 70 a second: 0.8 s.
+
+    Parameters
+    ----------
+    probability : float array (frames,)
+        What `sung_probability` gives.
+    frames : int
+        Length of the window: an odd number; 1 changes nothing.
+
+    Returns
+    -------
+    array (frames,)
+        Of the same length and type. Beyond the ends, the song is taken to go on as a mirror image.
+
+    Raises
+    ------
+    BadArgumentError
+        `frames` is not odd and positive, or `probability` is not one-dimensional.
+    """
+    from scipy.ndimage import median_filter
+
+    probability = np.asarray(probability)
+    if probability.ndim != 1:
+        raise BadArgumentError(f"probability has shape {probability.shape}; it must be (frames,).")
+    if frames < 1 or frames % 2 != 1:
+        raise BadArgumentError(f"frames is {frames}; a median filter must be odd and at least 1 long.")
+    return median_filter(probability, size=int(frames), mode="reflect")
+
+
+def choose_threshold(truth: np.ndarray, probability: np.ndarray) -> float:
+    """Return the threshold, 0.05 to 0.95, at which most frames are right; the middle one of several equally good.
+
+    Schlüter and Grill (ISMIR 2015) choose theirs so, too, from the validation songs.
+
+    Parameters
+    ----------
+    truth : int or bool array (frames,)
+        1 where sung, otherwise 0: of validation songs, never of those that will be tested.
+    probability : float array (frames,)
+        What the detector says, smoothed if it will be.
+
+    Raises
+    ------
+    BadArgumentError
+        As `dl4mir_utils.metrics.frame_scores`.
+    """
+    truth, probability = checked_frames(truth, probability)
+    grid = np.arange(5, 96) / 100
+    right = np.array([np.mean((probability >= threshold) == truth) for threshold in grid])
+    best = grid[right == right.max()]
+    return float(best[len(best) // 2])
+
+
+def to_segments(probability: np.ndarray, hop_s: float, threshold: float) -> tuple[Segment, ...]:
+    """Return from when to when somebody sings.
+
+    Parameters
+    ----------
+    probability : float array (frames,)
+        What `sung_probability` gives, smoothed or not.
+    hop_s : float
+        Length of a frame in seconds.
+    threshold : float
+        A frame is sung from this probability on.
+
+    Returns
+    -------
+    tuple of (float, float, "sing")
+        Start and end in seconds, in order of time, with time between them. The last may end up to one frame after the
+        song.
+
+    Raises
+    ------
+    BadArgumentError
+        `probability` is not one-dimensional, or `hop_s` not positive.
+    """
+    probability = np.asarray(probability)
+    if probability.ndim != 1 or hop_s <= 0:
+        raise BadArgumentError(
+            f"probability has shape {probability.shape} and hop_s is {hop_s}; they must be (frames,) and positive."
+        )
+    edges = np.flatnonzero(np.diff(probability >= threshold, prepend=False, append=False))
+    return tuple((float(start * hop_s), float(end * hop_s), "sing") for start, end in edges.reshape(-1, 2))
