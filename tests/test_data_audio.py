@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 import soundfile
+import soxr
 
 from dl4mir_utils import AudioDecodeError
-from dl4mir_utils.data import load_audio
+from dl4mir_utils.data import audio, load_audio
 from dl4mir_utils.data.audio import AudioCache, Clip, file_duration
 
 
@@ -35,6 +36,16 @@ def test_mixdown_and_resampling(tmp_path):
     soundfile.write(tmp_path / "a.wav", stereo, 44100, subtype="FLOAT")
     audio = load_audio(tmp_path / "a.wav", sample_rate=16000, duration_s=1)
     np.testing.assert_allclose(audio[500:-500], tone(1, 16000, level=0.4)[500:-500], atol=1e-3)
+
+
+@pytest.mark.parametrize("file", ["a.wav", "a.mp3"])
+def test_reading_in_blocks_changes_nothing(tmp_path, monkeypatch, file):
+    stereo = np.random.default_rng(0).uniform(-0.5, 0.5, (100_000, 2))
+    soundfile.write(tmp_path / file, stereo, 44100)
+    whole, _ = soundfile.read(tmp_path / file, dtype="float32")
+    want = soxr.resample(whole.mean(axis=1), 44100, 16000)
+    monkeypatch.setattr(audio, "BLOCK_FRAMES", 4097)
+    np.testing.assert_array_equal(load_audio(tmp_path / file), np.clip(want, -1, 1))
 
 
 def test_start_and_duration(tmp_path):
