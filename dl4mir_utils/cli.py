@@ -3,13 +3,15 @@
 Commands import what they need when they run: `doctor` must work where half the packages are broken.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from dl4mir_utils.errors import Dl4mirError
+from dl4mir_utils.environment import quiet_native
+from dl4mir_utils.errors import AudioDecodeError, BadArgumentError, Dl4mirError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Tools of the DL4MIR course.")
 data = typer.Typer(no_args_is_help=True, help="List, fetch, verify and remove full-size data sets.")
@@ -48,6 +50,94 @@ def _plain_errors() -> Iterator[None]:
     except Dl4mirError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(code=1) from error
+
+
+@app.command()
+def sing(
+    files: Annotated[list[Path], typer.Argument(help="Songs: WAV, FLAC, Ogg, MP3 or AIFF, of any length.")],
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="Write the segments to this .txt, a label track for Audacity: start and end in s, sing."),
+    ] = None,
+    frames: Annotated[
+        Path | None,
+        typer.Option(help="Write every frame's smoothed probability to this .csv; time_s is the start of the frame."),
+    ] = None,
+) -> None:
+    """Show from when to when somebody sings or speaks: spoken words, as in rap, count as well.
+
+    For several songs, --labels and --frames name folders, and each song's file there gets the song's name.
+    """
+    with _plain_errors():
+        _check_output("--labels", labels, ".txt", files)
+        _check_output("--frames", frames, ".csv", files)
+        with quiet_native():
+            from dl4mir_utils.data import load_audio
+            from dl4mir_utils.models import singing_detector
+            from dl4mir_utils.singing import RATE, smooth, sung_probability, to_segments
+
+            detector = singing_detector()
+    failed = False
+    for file in files:
+        try:
+            with quiet_native():  # the MP3 decoder writes to the error stream, too
+                audio = load_audio(file, RATE)
+                probability = sung_probability(audio, detector.model, detector.hop_s)
+            probability, end_s = smooth(probability, detector.median_frames), len(audio) / RATE
+            segments = to_segments(probability, detector.hop_s, detector.threshold)
+            segments = [(start, min(end, end_s), label) for start, end, label in segments]
+            _show_segments(file, segments, end_s)
+            if labels:
+                rows = (f"{start:.3f}\t{end:.3f}\t{label}" for start, end, label in segments)
+                _write(labels / f"{file.stem}.txt" if labels.is_dir() else labels, rows)
+            if frames:
+                rows = (f"{frame * detector.hop_s:.3f},{value:.4f}" for frame, value in enumerate(probability))
+                _write(frames / f"{file.stem}.csv" if frames.is_dir() else frames, ["time_s,probability", *rows])
+        except Dl4mirError as error:
+            failed = True
+            # Of a list with one entry, only that entry.
+            said = error.failures.values() if isinstance(error, AudioDecodeError) else [str(error)]
+            typer.echo(f"{file}: {' '.join(said)}", err=True)
+    raise typer.Exit(code=1 if failed else 0)
+
+
+def _check_output(option: str, path: Path | None, ending: str, files: list[Path]) -> None:
+    """Refuse an output that would overwrite a song (after a slip such as `--labels song.mp3`) or another output."""
+    if path is None:
+        return
+    if len(files) > 1 and not path.is_dir():
+        raise BadArgumentError(f"{option} is {path}; for several songs it must be a folder that is there.")
+    if path.suffix.lower() != ending and not path.is_dir():
+        raise BadArgumentError(f"{option} is {path}; it must be a file that ends in {ending}, or a folder.")
+    if len({file.stem for file in files}) < len(files):
+        raise BadArgumentError(f"{option}: two songs have the same name but for folder and ending. Take one at a time.")
+
+
+def _show_segments(file: Path, segments: list[tuple[float, float, str]], end_s: float) -> None:
+    sung_s = sum(end - start for start, end, _ in segments)
+    typer.echo(f"{file}: {_clock(end_s)} long, {_clock(sung_s)} sung ({sung_s / end_s:.0%})")
+    if segments:
+        typer.echo(f"{'start':>10}{'end':>10}{'duration':>10}")
+    for start, end, _ in segments:
+        typer.echo(f"{_clock(start):>10}{_clock(end):>10}{_clock(end - start):>10}")
+
+
+def _clock(seconds: float) -> str:
+    tenths = round(10 * seconds)
+    return f"{tenths // 600}:{tenths % 600 / 10:04.1f}"
+
+
+def _write(path: Path, lines: Iterable[str]) -> None:
+    """Write a text file whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")
+        part.replace(path)
+    except OSError as error:
+        raise BadArgumentError(f"{path} cannot be written: {error.strerror}.") from error
+    finally:
+        with suppress(OSError):  # it has its final name, or never came about
+            part.unlink()
 
 
 @data.command("list")

@@ -3,8 +3,11 @@
 import hashlib
 import subprocess
 import sys
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import soundfile
 from typer.testing import CliRunner
 
 from dl4mir_utils import doctor
@@ -113,3 +116,126 @@ def test_the_command_line_starts_light():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+@pytest.fixture
+def sing(tmp_path, monkeypatch):
+    """A song in `tmp_path`, and a function that runs `dl4mir sing ...` there; all that is loud counts as singing."""
+    import keras
+
+    model = keras.Sequential([keras.Input((None, 1)), keras.layers.MaxPooling1D(2048)])
+    detector = SimpleNamespace(model=model, hop_s=0.128, threshold=0.4, median_frames=3)
+    monkeypatch.setitem(
+        sys.modules, "dl4mir_utils.models", SimpleNamespace(singing_detector=lambda: detector, __spec__=None)
+    )
+    monkeypatch.chdir(tmp_path)
+    write_song("song.wav", 16000)
+
+    def run(*arguments):
+        result = CliRunner().invoke(app, ["sing", *arguments])
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        return result.exit_code, result.stdout, result.stderr
+
+    return run
+
+
+def write_song(file, rate, channels=1, seconds=92):
+    """Write a song that is quiet but from 2 to 10 s and from 62 s to its end."""
+    time = np.arange(seconds * rate) / rate
+    loud = ((time >= 2) & (time < 10)) | (time >= 62)
+    wave = np.sign(np.sin(2 * np.pi * 50 * time)) * np.where(loud, 0.7, 0.01)
+    with soundfile.SoundFile(file, "w", rate, channels) as song:
+        for block in np.split(wave, range(rate, len(wave), rate)):  # libsndfile crashes on much Ogg Vorbis at once
+            song.write(np.repeat(block[:, np.newaxis], channels, axis=1))
+
+
+SUNG = [(2, 10), (62, 92)]
+
+
+def test_sing_shows_a_table(sing):
+    code, shown, errors = sing("song.wav")
+    assert (code, errors) == (0, "")
+    assert shown.splitlines() == [
+        "song.wav: 1:32.0 long, 0:38.2 sung (42%)",
+        "     start       end  duration",
+        "    0:01.9    0:10.1    0:08.2",
+        "    1:02.0    1:32.0    0:30.0",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("file", "rate", "channels"),
+    [("a.wav", 8000, 2), ("a.flac", 44100, 1), ("a.ogg", 48000, 2), ("a.mp3", 22050, 1), ("A B.MP3", 44100, 2)],
+)
+def test_sing_writes_labels_and_frames_for_every_format(sing, tmp_path, file, rate, channels):
+    write_song(file, rate, channels)
+    assert sing(file, "--labels", "out.txt", "--frames", "out.csv")[0] == 0
+    labels = [line.split("\t") for line in (tmp_path / "out.txt").read_text(encoding="utf-8").splitlines()]
+    assert [label for _, _, label in labels] == ["sing", "sing"]
+    found = [[float(start), float(end)] for start, end, _ in labels]
+    np.testing.assert_allclose(found, SUNG, atol=0.3)
+    header, *lines = (tmp_path / "out.csv").read_text(encoding="utf-8").splitlines()
+    assert header == "time_s,probability" and lines[1].startswith("0.128,")
+    time_s, probability = np.array([line.split(",") for line in lines], float).T
+    np.testing.assert_allclose(time_s, 0.128 * np.arange(len(lines)), atol=1e-9)
+    assert len(lines) * 0.128 == pytest.approx(92, abs=0.3)
+    # The labels are what the frames say with the detector's threshold.
+    sung = sum(min(end, len(lines) * 0.128) - start for start, end in found)
+    assert 0.128 * np.sum(probability >= 0.4) == pytest.approx(sung, abs=0.15)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted({"song.wav", file, "out.txt", "out.csv"})
+
+
+def test_sing_without_singing(sing, tmp_path):
+    soundfile.write("silence.wav", np.zeros(700), 16000)
+    code, shown, errors = sing("silence.wav", "--labels", "out.txt", "--frames", "out.csv")
+    assert (code, shown, errors) == (0, "silence.wav: 0:00.0 long, 0:00.0 sung (0%)\n", "")
+    assert (tmp_path / "out.txt").read_text() == ""
+    assert (tmp_path / "out.csv").read_text() == "time_s,probability\n0.000,0.0000\n"
+
+
+def test_sing_takes_several_songs_and_names_the_bad_ones(sing, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "broken.mp3").write_bytes(b"no song at all" * 1000)
+    (tmp_path / "empty.ogg").touch()
+    write_song("last.flac", 16000)
+    songs = ["missing.mp3", "song.wav", "broken.mp3", "empty.ogg", "out", "last.flac"]
+    code, shown, errors = sing(*songs, "--labels", "out", "--frames", "out")
+    assert code == 1
+    assert [line.partition(":")[0] for line in shown.splitlines() if "sung" in line] == ["song.wav", "last.flac"]
+    assert [line.partition(":")[0] for line in errors.splitlines()] == ["missing.mp3", "broken.mp3", "empty.ogg", "out"]
+    for said in ("does not exist", "not a sound file", "is empty", "is a folder"):
+        assert said in errors
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["last.csv", "last.txt", "song.csv", "song.txt"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["song.wav", "--labels", "none/out.txt"], "song.wav: none/out.txt cannot be written: No such file"),
+        (["song.wav", "--frames", "song.wav/out.csv"], "song.wav: song.wav/out.csv cannot be written: Not a directory"),
+        (
+            ["song.wav", "--labels", "song.wav"],
+            "--labels is song.wav; it must be a file that ends in .txt",
+        ),
+        (["song.wav", "--frames", "out.txt"], "--frames is out.txt; it must be a file that ends in .csv"),
+        (["song.wav", "b.wav", "--labels", "out.txt"], "for several songs it must be a folder that is there"),
+        (["song.wav", "b/song.mp3", "--labels", "."], "two songs have the same name"),
+    ],
+)
+def test_sing_that_cannot_be_written(sing, tmp_path, arguments, said):
+    before = (tmp_path / "song.wav").read_bytes()
+    code, _, errors = sing(*arguments)
+    assert code == 1 and said in errors
+    assert errors.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["song.wav"]
+    assert (tmp_path / "song.wav").read_bytes() == before
+
+
+def test_sing_as_it_is_shipped(tmp_path):
+    write_song(tmp_path / "song.mp3", 44100, 2, seconds=10)
+    command = [sys.executable, "-m", "dl4mir_utils", "sing", "song.mp3", "missing.mp3", "--frames", "."]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stdout.startswith("song.mp3: 0:10.0 long, ")
+    assert done.stderr == "missing.mp3: the file does not exist\n"
+    assert len((tmp_path / "song.csv").read_text().splitlines()) == 1 + 79
