@@ -72,7 +72,7 @@ def _decode(path: Path, sample_rate: int, start_s: float, duration_s: float | No
     if duration_s is not None:
         samples = round(duration_s * sample_rate)
         audio = np.pad(audio[:samples], (0, max(0, samples - len(audio))))
-    return np.clip(audio, -1.0, 1.0)
+    return np.clip(audio, -1.0, 1.0, out=audio)
 
 
 def file_duration(path: str | os.PathLike) -> float:
@@ -101,6 +101,14 @@ def file_duration(path: str | os.PathLike) -> float:
 def _reason(path: Path, error: Exception) -> str:
     if not path.exists():
         return "the file does not exist"
+    if path.is_dir():
+        return "this is a folder, not a file"
+    if not path.stat().st_size:
+        return "the file is empty"
+    if not os.access(path, os.R_OK):
+        return "you may not read the file"
+    if str(error).startswith("Error opening"):  # libsndfile says even of an MP3 with errors that it does not exist
+        return "not a sound file, or damaged, or in a format other than WAV, FLAC, Ogg, MP3 and AIFF"
     return str(error).replace(f"{str(path)!r}", "the file")
 
 
