@@ -42,11 +42,11 @@ lab: env ## open JupyterLab on the first notebook
 doctor: env ## check this machine
 	@"$(PY)" -m dl4mir_utils doctor
 
-test: env ## check style, run the unit tests, run every cell of every notebook
+test: env ## check style, run the unit tests, every cell of every notebook, and the solutions
 	"$(PY)" -m ruff check .
 	"$(PY)" -m ruff format --check .
-	"$(PY)" -m pytest -q tests
-	"$(PY)" -m pytest -q --nbval-lax --nbval-current-env --nbval-cell-timeout=300 notebooks
+	"$(PY)" -m pytest -q -n 2 --dist loadfile tests
+	"$(PY)" -m pytest -q -n 2 --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout=300 notebooks
 
 render: env ## run the notebooks and store their outputs, badges and tables (maintainers; ONLY=05b: one)
 	@"$(PY)" tools/course.py render $(if $(ONLY),--only $(ONLY))

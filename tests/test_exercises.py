@@ -1,35 +1,56 @@
-"""The exercises of every notebook: with the solutions put in, every check says "Right."."""
+"""The exercises of every notebook. That the solutions are right shows where nbval runs the notebooks: conftest.py."""
 
-import re
+import os
+import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tools"))
-
-import course  # noqa: E402
+sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
 
 import notebooks as nbs  # noqa: E402
-
-
-def solution_code(markdown: str) -> str:
-    """Code of a solution cell."""
-    return re.search(r"```python\n(.*?)```", markdown, re.DOTALL)[1]
+from conftest import exercises  # noqa: E402
 
 
 @pytest.mark.parametrize("path", nbs.notebook_paths(ROOT), ids=lambda path: path.stem)
-def test_solutions_satisfy_the_checks(path):
+def test_every_exercise_has_a_check_and_a_solution(path):
     nb = nbs.read(path)
-    stubs = [cell for cell in nb.cells if "exercise" in nbs.tags(cell)]
-    solutions = [cell.source for cell in nb.cells if "solution" in nbs.tags(cell)]
-    assert len(stubs) == len(solutions) >= 3
-    for stub, solution in zip(stubs, solutions, strict=True):
-        stub.source = solution_code(solution)
-    run = course.run_notebook(nb, path.parent, on_cell=lambda index: None)
-    assert run.status == "ok", run.error
-    checks = [cell for cell in nb.cells if cell.cell_type == "code" and cell.source.startswith("checks.")]
-    said = ["".join(output.get("text", "") for output in cell.outputs) for cell in checks]
-    assert len(said) == len(stubs)
-    assert all(text.startswith("Right.") for text in said), said
+    code = [cell for cell in nb.cells if cell.cell_type == "code"]
+    found = exercises(nb)
+    assert len(found) >= 3
+    assert [stub for stub, _ in found] == [number for number, cell in enumerate(code) if "exercise" in nbs.tags(cell)]
+    checks = [code[stub + 1].source for stub, _ in found]
+    assert all(check.startswith("checks.") for check in checks) and len(set(checks)) == len(checks)
+    assert all(check.splitlines()[0] in source for check, (_, source) in zip(checks, found, strict=True))
+
+
+def test_nbval_runs_the_solutions(tmp_path):
+    """Of two notebooks, one has a wrong solution and one a solution that needs what only the stub defines."""
+
+    def write(name, solution):
+        make = nbformat.v4.new_code_cell
+        cells = [
+            make("class checks:\n    check = lambda answer: print('Right.' if answer == 4 else 'Not yet.')"),
+            make("part = 2\nanswer = None", metadata={"tags": ["exercise"]}),
+            make("checks.check(answer)"),
+            nbformat.v4.new_markdown_cell(f"```python\n{solution}\n```", metadata={"tags": ["solution"]}),
+            make("assert answer is None  # what is tested without solutions still is"),
+        ]
+        nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / name)
+
+    write("right.ipynb", "answer = 4")
+    write("wrong.ipynb", "answer = 5")
+    write("needs_stub.ipynb", "answer = 2 * part")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "conftest", "--nbval-lax", "--nbval-current-env", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")},
+    )
+    failed = [line.partition(" - ")[0].rpartition("/")[2] for line in done.stdout.splitlines() if line[:6] == "FAILED"]
+    assert failed == ["needs_stub.ipynb::Solution 1", "wrong.ipynb::Solution 1"], done.stdout
+    assert "2 failed, 13 passed" in done.stdout
