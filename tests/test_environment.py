@@ -92,9 +92,8 @@ def test_every_dependency_has_two_bounds_and_a_reason(requirement):
 def test_every_import_is_a_direct_dependency():
     owners = packages_distributions()
     known = {canonicalize_name(requirement.name) for requirement in DEPENDENCIES}
-    files = [
-        file for folder in ("dl4mir_utils", "tools", "tests", "benchmarks") for file in (ROOT / folder).rglob("*.py")
-    ]
+    folders = ("dl4mir_utils", "tools", "tests", "benchmarks")
+    files = [ROOT / "conftest.py", *(file for folder in folders for file in (ROOT / folder).rglob("*.py"))]
     own = {file.stem for file in files} | {"dl4mir_utils"}
     missing = set()
     for file in files:
@@ -219,7 +218,7 @@ def test_make_says_what_it_can_do():
         (["render", "ONLY=00"], "tools/course.py render --only 00"),
         (["lab"], "-m jupyterlab"),
         (["doctor"], "-m dl4mir_utils doctor"),
-        (["test"], "-m pytest -q tests"),
+        (["test"], "-m pytest -q -n 2 --dist loadfile tests"),
         (["test"], "--nbval-lax"),
     ],
 )
