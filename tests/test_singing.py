@@ -45,7 +45,7 @@ def noise(samples, seed=0):
     return (rng.uniform(-1, 1, samples) * swell).astype(np.float32)
 
 
-@pytest.mark.parametrize("seconds", [300, 200.003, 133, 132.001, 76.2, 76.1, 76, 3.3])
+@pytest.mark.parametrize("seconds", [300, 200.003, 97, 96.001, 56.2, 56.1, 56, 3.3])
 def test_blocks_equal_one_pass(convnet, seconds):
     audio = noise(round(seconds * RATE))
     probability = sung_probability(audio, convnet, 0.128)
@@ -56,7 +56,7 @@ def test_blocks_equal_one_pass(convnet, seconds):
     np.testing.assert_allclose(probability, once, atol=1e-4)
 
 
-@pytest.mark.parametrize("samples", [1, 159, 160, 2049, 20480, 1_218_560, 1_218_561, 2_000_123])
+@pytest.mark.parametrize("samples", [1, 159, 160, 2049, 20480, 911_360, 911_361, 2_000_123])
 def test_every_sample_is_seen_once_and_in_its_place(per_sample_model, samples):
     audio = noise(samples, seed=samples)
     found = sung_probability(audio, per_sample_model, 0.01)
@@ -137,9 +137,10 @@ def test_the_detector_takes_seconds_for_five_minutes():
     parts = [mixes.mix("valid", index) for index in range(30)]
     audio = np.concatenate([part for part, _ in parts])
     segments = [(10 * i + a, 10 * i + b, label) for i, (_, spans) in enumerate(parts) for a, b, label in spans]
-    start = time.perf_counter()
+    start = time.process_time()
     probability = sung_probability(audio, detector.model, detector.hop_s)
-    assert time.perf_counter() - start < 10  # the goal is 5 on two free cores; benchmarks/singing_detector.py
+    # Of the processor, which other work on the machine hardly changes; the goal is 5 s by the clock on two cores.
+    assert time.process_time() - start < 20
     truth = frame_labels(segments, detector.hop_s, len(probability))
     assert frame_scores(truth, smooth(probability, detector.median_frames), detector.threshold).auc > 0.8
 
