@@ -46,7 +46,7 @@ test: env ## check style, run the unit tests, every cell of every notebook, and 
 	"$(PY)" -m ruff check .
 	"$(PY)" -m ruff format --check .
 	"$(PY)" -m pytest -q -n 2 --dist loadfile tests
-	"$(PY)" -m pytest -q -n 2 --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout=300 notebooks
+	"$(PY)" -m pytest -q -n 2 --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout=600 notebooks
 
 render: env ## run the notebooks and store their outputs, badges and tables (maintainers; ONLY=05b: one)
 	@"$(PY)" tools/course.py render $(if $(ONLY),--only $(ONLY))
