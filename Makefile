@@ -42,6 +42,10 @@ lab: env ## open JupyterLab on the first notebook
 doctor: env ## check this machine
 	@"$(PY)" -m dl4mir_utils doctor
 
+# Two workers with one thread each: with more, they would wait for each other on two cores.
+test: export TF_NUM_INTRAOP_THREADS := 1
+test: export TF_NUM_INTEROP_THREADS := 1
+test: export OMP_NUM_THREADS := 1
 test: env ## check style, run the unit tests, every cell of every notebook, and the solutions
 	"$(PY)" -m ruff check .
 	"$(PY)" -m ruff format --check .
