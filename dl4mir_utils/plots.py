@@ -279,3 +279,37 @@ def plot_cqt_frames(frames: np.ndarray, ax: Axes | None = None, title: str = "")
     ax.set(title=title, xlabel="frame", xticks=range(frames.shape[1]))
     ax.set_yticks(range(0, len(frames), 12), [f"A{3 + octave}" for octave in range(len(range(0, len(frames), 12)))])
     return ax
+
+
+def plot_roc(
+    curves: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    thresholds: Mapping[str, float] | None = None,
+    ax: Axes | None = None,
+    title: str = "",
+) -> Axes:
+    """Draw ROC curves: for every threshold, the share of the positives that are found against the false alarms.
+
+    Parameters
+    ----------
+    curves : dict of str to (int array (n,), float array (n,))
+        For each system the truth, 0 or 1, and its probabilities.
+    thresholds : dict of str to float, optional
+        Where each system is used: a mark on its curve.
+    ax : Axes, optional
+    title : str
+    """
+    from sklearn.metrics import auc, roc_curve
+
+    ax = ax or plt.subplots(figsize=(7, 4))[1]
+    for index, (name, (truth, probability)) in enumerate(curves.items()):
+        false, right, _ = roc_curve(truth, probability)
+        colour, style = COLOURS[index % len(COLOURS)], LINE_STYLES[index % len(LINE_STYLES)]
+        ax.plot(false, right, style, color=colour, label=f"{name} ({auc(false, right):.2f})")
+        if thresholds and name in thresholds:
+            found = np.asarray(probability) >= thresholds[name]
+            point = (found[truth == 0].mean(), found[truth == 1].mean())
+            ax.plot(*point, MARKERS[index % len(MARKERS)], color=colour, markersize=8)
+    ax.plot([0, 1], [0, 1], color="#595959", linewidth=1, linestyle=(0, (1, 3)), label="guessing (0.50)")
+    ax.set(xlabel="false positive rate", ylabel="true positive rate (recall)", title=title, aspect="equal")
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), title="AUC")
+    return ax

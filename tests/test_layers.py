@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from dl4mir_utils import BadArgumentError
-from dl4mir_utils.layers import LogMel, Pcen, RandomGain, SpecAugment
+from dl4mir_utils.layers import LogMel, Pcen, PitchShift, RandomGain, SpecAugment
 
 RATE = 16000
 
@@ -246,7 +246,7 @@ def test_gradient_reaches_the_audio_also_in_silence():
         assert np.abs(gradient[0]).max() > 0
 
 
-@pytest.mark.parametrize("layer", [SpecAugment(2, 8, 2, 10), SpecAugment(fill="min"), RandomGain()])
+@pytest.mark.parametrize("layer", [SpecAugment(2, 8, 2, 10), SpecAugment(fill="min"), RandomGain(), PitchShift()])
 def test_augmentation_only_in_training(layer):
     keras.utils.set_random_seed(0)
     audio = make_audio()
@@ -257,6 +257,18 @@ def test_augmentation_only_in_training(layer):
     assert first.shape == tuple(inputs.shape)
     assert (first != inputs.numpy()).any()
     assert (first != second).any()
+
+
+def test_pitch_shift_moves_bands_by_its_factor_and_keeps_time():
+    picture = np.zeros((64, 10, 80, 1), np.float32)
+    picture[:, 4, 40] = 1
+    shifted = PitchShift(0.2, seed=0)(picture, training=True).numpy()[..., 0]
+    assert (shifted[:, [0, 1, 2, 3, 5, 6, 7, 8, 9]] == 0).all()
+    peaks = shifted[:, 4].argmax(axis=1)
+    assert 33 <= peaks.min() < 36
+    assert 44 < peaks.max() <= 50
+    with pytest.raises(BadArgumentError, match="between 0 and 1"):
+        PitchShift(1.5)
 
 
 @pytest.mark.parametrize("fill", ["mean", "min"])

@@ -13,6 +13,7 @@ from dl4mir_utils.plots import (
     plot_log_mel,
     plot_numbers,
     plot_probabilities,
+    plot_roc,
     plot_scores,
     plot_waveform,
 )
@@ -100,3 +101,14 @@ def test_cqt_frames_name_the_octaves():
     ax = plot_cqt_frames(np.eye(36, 3)[..., np.newaxis], title="C major")
     assert [text.get_text() for text in ax.get_yticklabels()] == ["A3", "A4", "A5"]
     assert ax.images[0].get_array().shape == (36, 3)
+
+
+def test_roc_marks_where_the_threshold_is():
+    truth, probability = np.array([0, 0, 1, 1]), np.array([0.1, 0.6, 0.4, 0.9])
+    ax = plot_roc({"a": (truth, probability), "b": (truth, truth)}, {"a": 0.5})
+    assert legend(ax) == ["a (0.75)", "b (1.00)", "guessing (0.50)"]
+    curve, mark, other, _ = ax.lines
+    assert (mark.get_xdata().tolist(), mark.get_ydata().tolist()) == ([0.5], [0.5])
+    assert (0.5, 0.5) in zip(curve.get_xdata(), curve.get_ydata(), strict=True)
+    assert curve.get_linestyle() != other.get_linestyle()
+    assert "recall" in ax.get_ylabel()

@@ -14,6 +14,7 @@ from dl4mir_utils.checks.honest_data import (
     suspicious_clips,
 )
 from dl4mir_utils.checks.pitch import check_01_bin, check_01_by_hand, check_01_octaves
+from dl4mir_utils.checks.singing import check_05a_always, check_05a_edges, check_05a_false_alarms
 from dl4mir_utils.checks.start_here import check_00_frames, check_00_loudest, check_00_neighbours
 
 __all__ = [
@@ -32,6 +33,9 @@ __all__ = [
     "check_04_giveaway",
     "check_04_split",
     "check_04_weights",
+    "check_05a_always",
+    "check_05a_edges",
+    "check_05a_false_alarms",
     "check_05b_balanced",
     "check_05b_leak",
     "check_05b_nested",

@@ -116,3 +116,52 @@ class RandomGain(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Return the arguments, so that a saved model can be loaded."""
         return super().get_config() | {"range_db": self.range_db, "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable(package="dl4mir")
+class PitchShift(keras.layers.Layer):
+    """Stretch each spectrogram along its mel bands while training, as if the song were higher or lower.
+
+    Input and output: (batch, frames, mels, channels). Without training it changes nothing. On the mel scale this
+    is nearly a change of all frequencies by this factor below 1 kHz, and a greater one above. Pitch shifts are one
+    of the augmentations of Schlüter and Grill (ISMIR 2015).
+
+    Parameters
+    ----------
+    factor : float
+        The bands are stretched by a factor drawn evenly from 1 - factor to 1 + factor, one for each clip.
+    seed : int, optional
+        Seed of the factors.
+    **kwargs
+        `name` and the like.
+
+    Raises
+    ------
+    BadArgumentError
+        `factor` is not between 0 and 1.
+    """
+
+    def __init__(self, factor: float = 0.1, seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not 0 < factor < 1:
+            raise BadArgumentError(f"factor is {factor}; it must lie between 0 and 1.")
+        self.factor, self.seed = factor, seed
+        self.generator = keras.random.SeedGenerator(seed)
+
+    def call(self, spectrogram: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        """Stretch (batch, frames, mels, channels) when `training`; the outermost bands fill what is left over."""
+        if not training:
+            return spectrogram
+        shape = (keras.ops.shape(spectrogram)[0],)
+        scale = keras.random.uniform(shape, 1 - self.factor, 1 + self.factor, seed=self.generator)
+        zero, one = tf.zeros_like(scale), tf.ones_like(scale)
+        transform = tf.stack([scale, zero, zero, zero, one, zero, zero, zero], axis=1)
+        return keras.ops.image.affine_transform(spectrogram, transform, "bilinear", "nearest")
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Return the shape of the input."""
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments, so that a saved model can be loaded."""
+        return super().get_config() | {"factor": self.factor, "seed": self.seed}
