@@ -71,7 +71,7 @@ def check_05a_edges(
     else:
         say(
             abs(share - expected) < 0.02,
-            f"{expected:.0%} of the errors in {near.mean():.0%} of the frames: edges are harder than the rest, and on "
-            "real songs people do not agree on them either.",
+            f"{expected:.0%} of the errors lie in the {near.mean():.0%} of the frames that are near a change. Were the "
+            "two equal, edges would be no harder than the rest; on real songs people do not agree on them either.",
             f"{share:.3f}: go through the mixes one by one, or the seams between them count as changes.",
         )
