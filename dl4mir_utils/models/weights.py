@@ -1,0 +1,53 @@
+"""Weights as small files: half precision, one NumPy array per variable."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from dl4mir_utils.data.loaders.mini import data_root
+from dl4mir_utils.errors import DataNotFoundError
+
+
+def pretrained(name: str) -> Path:
+    """Return the path of a file in data/pretrained.
+
+    Raises
+    ------
+    DataNotFoundError
+        It is not there.
+    """
+    path = data_root() / "pretrained" / name
+    if not path.is_file():
+        raise DataNotFoundError(
+            f"The pretrained weights data/pretrained/{name} are not where they should be. Work in a clone of the "
+            "repository, or copy its folder data/pretrained into the folder that DL4MIR_DATA names."
+        )
+    return path
+
+
+def variables(model: keras.Model) -> dict[str, keras.Variable]:
+    """Return the variables of a model by "layer/variable", those of the layers inside of layers included."""
+    return {variable.path: variable for variable in model.variables if "seed_generator" not in variable.path}
+
+
+def save_weights(model: keras.Model, path: Path, **others: np.ndarray) -> None:
+    """Write the weights of a model as float16, with other arrays beside them as they are.
+
+    Half precision has 11 significant bits: outputs change in the fourth digit, and the file halves.
+    """
+    arrays = {name: np.asarray(variable).astype(np.float16) for name, variable in variables(model).items()}
+    np.savez_compressed(path, **arrays, **others)
+
+
+def load_weights(model: keras.Model, path: Path) -> None:
+    """Read what `save_weights` wrote into a model of the same layers.
+
+    Raises
+    ------
+    KeyError
+        The file lacks a variable of the model.
+    """
+    with np.load(path) as arrays:
+        for name, variable in variables(model).items():
+            variable.assign(arrays[name])
