@@ -22,6 +22,7 @@ import functools
 import hashlib
 import io
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -127,18 +128,23 @@ def unpack(package: str, members: list[str], work: Path) -> Path:
     folder = work / package
     if not folder.exists():
         version, sha256 = PACKAGES[package]
-        deb = next(work.glob(f"{package}_{version}_*.deb"), None)
+        name = f"{package}_{version.replace(':', '%3a')}_*.deb"
+        deb = next(work.glob(name), None)
         if deb is None:
             subprocess.run(["apt-get", "download", f"{package}={version}"], cwd=work, check=True)
-            deb = next(work.glob(f"{package}_{version}_*.deb"))
+            deb = next(work.glob(name))
         with deb.open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
                 sys.exit(f"{deb.name} is not the file this set was built from (sha256 differs).")
-        folder.mkdir()
+        part = Path(tempfile.mkdtemp(dir=work))  # whole or not at all, also where several processes want it
         tar = subprocess.Popen(["dpkg-deb", "--fsys-tarfile", deb], stdout=subprocess.PIPE)
         names = [f"./{member}" for member in members]
-        subprocess.run(["tar", "-x", "-f", "-", "-C", folder, *names], stdin=tar.stdout, check=True)
+        subprocess.run(["tar", "-x", "-f", "-", "-C", part, *names], stdin=tar.stdout, check=True)
         tar.wait()
+        if folder.exists():
+            shutil.rmtree(part)
+        else:
+            part.rename(folder)
     return folder
 
 
@@ -176,12 +182,15 @@ def speech(voice: Voice, work: Path) -> dict[str, np.ndarray]:
             audio, rate = soundfile.read(io.BytesIO(archive.read(name)), always_2d=True)
             sounds[f"{place}#{name}"] = trim(audio.mean(axis=1), rate)
     else:
-        folder = unpack(voice.package, ["usr/share/asterisk/sounds"], work)
+        folder = unpack(voice.package, ["usr/share"], work)
         for path in sorted(folder.glob(place)):
-            if not NOT_SPEECH.search(path.name):
+            if path.suffix == ".g722" and not NOT_SPEECH.search(path.name):
                 command = ["ffmpeg", "-v", "error", "-f", "g722", "-i", path, "-f", "s16le", "-"]
                 raw = subprocess.run(command, check=True, capture_output=True).stdout
                 sounds[path.relative_to(folder).as_posix()] = trim(np.frombuffer(raw, "<i2") / 32768, 16000)
+            elif path.suffix == ".ogg":
+                audio, rate = soundfile.read(path, always_2d=True)
+                sounds[path.relative_to(folder).as_posix()] = trim(audio.mean(axis=1), rate)
     return {name: audio for name, audio in sounds.items() if len(audio)}
 
 
