@@ -43,9 +43,9 @@ class Handler(BaseHTTPRequestHandler):
         for key, value in {"Content-Length": len(body), **(headers or {})}.items():
             self.send_header(key, str(value))
         self.end_headers()
+        self.server.sent.append(len(body))  # before the last byte leaves: the test goes on as soon as it has it
         self.wfile.write(body)
         self.wfile.flush()
-        self.server.sent.append(len(body))
 
     def log_message(self, *arguments):
         pass
