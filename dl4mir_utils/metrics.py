@@ -1,12 +1,15 @@
-"""Small numbers that every notebook needs."""
+"""Scores of detectors and taggers, and how to write them."""
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from dl4mir_utils.errors import BadArgumentError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def score_range(values: Sequence[float]) -> str:
@@ -107,3 +110,102 @@ def checked_frames(truth: np.ndarray, probability: np.ndarray) -> tuple[np.ndarr
     if not np.isfinite(probability).all():
         raise BadArgumentError("probability holds nan or infinity; look for the layer or the sound that made it.")
     return truth.astype(int), probability
+
+
+class TagScores(NamedTuple):
+    """How well tags were ranked: areas under two curves, between 0 and 1.
+
+    Of a tag, ROC-AUC is how likely a clip that has it scores higher than one that has not: guessing gives 0.5,
+    however rare the tag. PR-AUC is the precision met on the way down the ranking: guessing gives the share of
+    clips that have the tag, so it is lower for rare tags, and tells of the mistakes that a listener meets.
+
+    Attributes
+    ----------
+    roc_auc, pr_auc : float
+        Macro: the mean over the tags that can be scored, each counting the same. Papers report these.
+    roc_auc_micro, pr_auc_micro : float
+        Micro: all clips times all tags as one ranking, left-out tags included. Frequent tags count more, and a model
+        that only knows which tags are frequent does well.
+    per_tag : pandas.DataFrame
+        One row per tag, in order: roc_auc, pr_auc (nan where the tag cannot be scored), positives (clips that
+        have it).
+    left_out : tuple of str
+        The tags that no clip has, or every clip: they have no curves and are not in the macro means.
+    """
+
+    roc_auc: float
+    pr_auc: float
+    roc_auc_micro: float
+    pr_auc_micro: float
+    per_tag: "pd.DataFrame"
+    left_out: tuple[str, ...]
+
+
+def tag_scores(truth: np.ndarray, score: np.ndarray, tags: Sequence[str]) -> TagScores:
+    """Score a tagger by ROC-AUC and PR-AUC, macro, micro and per tag; no threshold plays a role.
+
+    PR-AUC is average precision, the sum of the precision at each clip that has the tag times the step in
+    recall, without interpolation, as in the literature on tagging (Choi 2016; Pons and Serra 2019; Won et al. 2020).
+    Anybody can check that with the baseline of MediaEval 2019, Emotion and Theme Recognition in Music: the files
+    `groundtruth.npy` and `baseline_vggish_predictions.npy` of github.com/MTG/mtg-jamendo-dataset (tracks x 56 tags)
+    must give what is published there, macro ROC-AUC 0.725821 and PR-AUC 0.107734, micro 0.775029 and 0.140913:
+    `tag_scores(np.load("groundtruth.npy"), np.load("baseline_vggish_predictions.npy"), [str(n) for n in range(56)])`.
+
+    Parameters
+    ----------
+    truth : int, bool or float array (clips, tags)
+        1 where the clip has the tag, otherwise 0.
+    score : float array (clips, tags)
+        What the tagger says; higher is more likely. Probabilities or logits: only the order counts.
+    tags : sequence of str
+        Names of the columns.
+
+    Returns
+    -------
+    TagScores
+        Macro and micro means, a table per tag, and the tags that could not be scored. Where nothing can be
+        scored, nan.
+
+    Raises
+    ------
+    BadArgumentError
+        The arrays differ in shape, are empty or not two-dimensional, `tags` does not name each column once,
+        `truth` holds more than 0 and 1, or `score` holds what is no number.
+    """
+    import pandas as pd
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    truth, score = np.asarray(truth), np.asarray(score, np.float64)
+    if truth.ndim != 2 or truth.shape != score.shape or not truth.size:
+        raise BadArgumentError(
+            f"truth has shape {truth.shape}, score {score.shape}; both must be (clips, tags) and not empty."
+        )
+    if len(set(tags)) != len(tags) or len(tags) != truth.shape[1]:
+        raise BadArgumentError(
+            f"tags holds {len(tags)} names, {len(set(tags))} of them different, for {truth.shape[1]} columns."
+        )
+    if not np.isin(truth, (0, 1)).all():
+        raise BadArgumentError(
+            "truth must hold only 0 (the clip does not have the tag) and 1 (it has). Make soft tags hard, for "
+            "example with truth >= 0.5; the scores are then about that limit."
+        )
+    if not np.isfinite(score).all():
+        wrong = ", ".join(np.asarray(tags)[~np.isfinite(score).all(axis=0)][:5])
+        raise BadArgumentError(f"score holds nan or infinity, among others for: {wrong}.")
+    truth = truth.astype(int)
+    positives = truth.sum(axis=0)
+    scored = (positives > 0) & (positives < len(truth))
+    per_tag = pd.DataFrame({"roc_auc": np.nan, "pr_auc": np.nan, "positives": positives}, pd.Index(tags, name="tag"))
+    for column in np.flatnonzero(scored):
+        per_tag.iloc[column, 0] = roc_auc_score(truth[:, column], score[:, column])
+        per_tag.iloc[column, 1] = average_precision_score(truth[:, column], score[:, column])
+    everything = truth.ravel(), score.ravel()
+    mixed = 0 < truth.sum() < truth.size
+    return TagScores(
+        roc_auc=float(per_tag["roc_auc"].mean()),
+        pr_auc=float(per_tag["pr_auc"].mean()),
+        roc_auc_micro=float(roc_auc_score(*everything)) if mixed else math.nan,
+        pr_auc_micro=float(average_precision_score(*everything)) if mixed else math.nan,
+        per_tag=per_tag,
+        left_out=tuple(per_tag.index[~scored]),
+    )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dl4mir_utils import BadArgumentError
-from dl4mir_utils.metrics import frame_scores, score_range
+from dl4mir_utils.metrics import frame_scores, score_range, tag_scores
 
 
 def test_score_range():
@@ -50,4 +50,77 @@ def test_what_has_no_denominator_is_nan():
 def test_bad_frames_are_refused(truth, probability, said):
     with pytest.raises(BadArgumentError) as error:
         frame_scores(truth, probability)
+    assert said in str(error.value)
+
+
+# Four clips, three tags. "rock": the clips that have it are 1st and 3rd of the ranking. "solo": best is last.
+TAG_TRUTH = np.array([[1, 0, 1], [0, 0, 1], [1, 1, 0], [0, 0, 0]])
+TAG_SCORE = np.array([[0.9, 0.8, 0.9], [0.8, 0.7, 0.8], [0.7, 0.1, 0.4], [0.1, 0.2, 0.3]])
+TAGS = ["rock", "solo", "pop"]
+
+
+def test_tag_scores_counted_by_hand():
+    scores = tag_scores(TAG_TRUTH, TAG_SCORE, TAGS)
+    assert list(scores.per_tag.index) == TAGS and list(scores.per_tag["positives"]) == [2, 1, 2]
+    # Pairs in the right order: 3 of 4, 0 of 3, 4 of 4.
+    assert list(scores.per_tag["roc_auc"]) == pytest.approx([3 / 4, 0, 1])
+    # Precision at each clip that has the tag: 1/1 and 2/3, 1/4, 1/1 and 2/2. With straight lines between the points
+    # of the curve (trapezoids) "rock" would have 0.79 instead of 0.83.
+    assert list(scores.per_tag["pr_auc"]) == pytest.approx([(1 + 2 / 3) / 2, 1 / 4, 1])
+    assert scores.roc_auc == pytest.approx((3 / 4 + 0 + 1) / 3)
+    assert scores.pr_auc == pytest.approx((5 / 6 + 1 / 4 + 1) / 3)
+    assert scores.left_out == ()
+
+
+def test_tag_scores_micro_is_one_ranking_of_everything():
+    # By hand, best first: .9 yes yes | .8 yes no no | .7 yes no | .4 no | .3 no | .2 no | .1 yes no
+    scores = tag_scores(TAG_TRUTH, TAG_SCORE, TAGS)
+    assert scores.roc_auc_micro == pytest.approx((7 + 7 + (5 + 2 / 2) + (4 + 1 / 2) + 1 / 2) / (5 * 7))
+    assert scores.pr_auc_micro == pytest.approx((2 / 2 + 2 / 2 + 3 / 5 + 4 / 7 + 5 / 12) / 5)
+
+
+def test_tags_that_cannot_be_scored_are_named_and_left_out():
+    truth = np.column_stack([TAG_TRUTH, np.zeros(4), np.ones(4)])
+    score = np.column_stack([TAG_SCORE, TAG_SCORE[:, 0], TAG_SCORE[:, 0]])
+    scores, without = tag_scores(truth, score, [*TAGS, "never", "always"]), tag_scores(TAG_TRUTH, TAG_SCORE, TAGS)
+    assert scores.left_out == ("never", "always")
+    assert (scores.roc_auc, scores.pr_auc) == (without.roc_auc, without.pr_auc)
+    assert scores.per_tag.loc[["never", "always"], ["roc_auc", "pr_auc"]].isna().all(axis=None)
+    assert list(scores.per_tag["positives"]) == [2, 1, 2, 0, 4]
+    assert scores.roc_auc_micro != without.roc_auc_micro  # micro needs no tag to have curves of its own
+    nothing = tag_scores(np.zeros((2, 1)), np.zeros((2, 1)), ["never"])
+    assert all(math.isnan(value) for value in nothing[:4]) and nothing.left_out == ("never",)
+
+
+def test_tag_scores_only_look_at_the_order():
+    scores = tag_scores(TAG_TRUTH.astype(bool), TAG_SCORE, TAGS)
+    logits = tag_scores(TAG_TRUTH.astype(np.float32), np.log(TAG_SCORE / (1 - TAG_SCORE)), TAGS)
+    assert logits[:4] == pytest.approx(scores[:4])
+    assert all(type(score) is float for score in scores[:4])
+
+
+def test_guessing_gets_half_the_roc_and_the_share_of_positives():
+    rng = np.random.default_rng(0)
+    truth = rng.random((20000, 2)) < [0.02, 0.3]
+    per_tag = tag_scores(truth, rng.random((20000, 2)), ["rare", "frequent"]).per_tag
+    np.testing.assert_allclose(per_tag["roc_auc"], 0.5, atol=0.03)
+    np.testing.assert_allclose(per_tag["pr_auc"], [0.02, 0.3], atol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("truth", "score", "tags", "said"),
+    [
+        ([[0, 1]], [[0.5, 0.5], [0.1, 0.2]], ["a", "b"], "truth has shape (1, 2), score (2, 2)"),
+        ([0, 1], [0.5, 0.5], ["a", "b"], "must be (clips, tags)"),
+        (np.zeros((0, 2)), np.zeros((0, 2)), ["a", "b"], "not empty"),
+        ([[0, 1]], [[0.5, 0.5]], ["a"], "1 names"),
+        ([[0, 1]], [[0.5, 0.5]], ["a", "a"], "1 of them different"),
+        ([[0.3, 1]], [[0.5, 0.5]], ["a", "b"], "truth >= 0.5"),
+        ([[math.nan, 1]], [[0.5, 0.5]], ["a", "b"], "only 0"),
+        ([[0, 1], [1, 0]], [[0.5, 0.5], [0.5, math.inf]], ["a", "b"], "among others for: b."),
+    ],
+)
+def test_bad_tags_are_refused(truth, score, tags, said):
+    with pytest.raises(BadArgumentError) as error:
+        tag_scores(truth, score, tags)
     assert said in str(error.value)

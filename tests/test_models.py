@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 
 from dl4mir_utils.data import load
+from dl4mir_utils.data.loaders.mini import course_file
 from dl4mir_utils.data.segments import frame_labels
 from dl4mir_utils.errors import DataNotFoundError
 from dl4mir_utils.metrics import frame_scores
 from dl4mir_utils.models import MTT_TAGS, musicnn, musicnn_features, singing_detector
 from dl4mir_utils.models.singing import build_judge
-from dl4mir_utils.models.weights import load_weights, pretrained, save_weights
+from dl4mir_utils.models.weights import load_weights, save_weights
 from dl4mir_utils.singing import sung_probability
 
 
@@ -48,11 +49,11 @@ def test_weights_survive_as_half_precision(tmp_path):
 
 def test_missing_weights_say_where_they_should_be():
     with pytest.raises(DataNotFoundError, match="clone of the repository"):
-        pretrained("no_such_network.npz")
+        course_file("pretrained/no_such_network.npz")
 
 
 def test_the_pretrained_files_are_small():
-    files = [pretrained("musicnn_mtt.npz"), pretrained("singing_detector.npz")]
+    files = [course_file("pretrained/musicnn_mtt.npz"), course_file("pretrained/singing_detector.npz")]
     assert sum(path.stat().st_size for path in files) <= 2e6
 
 

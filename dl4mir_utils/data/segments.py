@@ -7,6 +7,8 @@ import numpy as np
 # (start in seconds, end in seconds, "sing" or "nosing")
 Segment = tuple[float, float, str]
 
+PAUSE_S = 0.6  # pauses up to this count as singing: people who annotate let a singer breathe
+
 
 def merge_segments(segments: Iterable[Segment], gap_s: float = 0.0) -> tuple[Segment, ...]:
     """Join sung segments that overlap, touch or are at most `gap_s` apart.

@@ -67,7 +67,7 @@ def load(name: str, root: str | Path | None = None, **options: Any) -> ClipTable
         - "gtzan", "gtzan_mini": 30 s clips of ten genres, fault-filtered split. Option `split="random"`.
         - "magnatagatune": 29 s clips with the 50 most frequent tags.
         - "jamendo_vad", "ultrastar_cc", "jamendolyrics": whole songs with the times of the singing in the
-          column `segments`. The last two take the option `merge_s`: pauses up to so many seconds, 0.3 by
+          column `segments`. The last two take the option `merge_s`: pauses up to so many seconds, 0.6 by
           default, count as singing.
         - "choi_transfer/gtzan_genre", and "ballroom_extended", "emoMusic", "gtzan_speechmusic",
           "jamendo_vd", "urbansound" after the slash: features of a tagging network. No clips: a `FeatureSet`.

@@ -7,8 +7,9 @@ filters look at a log-mel spectrogram, tall ones for timbre and long ones for rh
 import keras
 from keras import layers, ops
 
+from dl4mir_utils.data.loaders.mini import course_file
 from dl4mir_utils.layers import LogMel
-from dl4mir_utils.models.weights import load_weights, pretrained
+from dl4mir_utils.models.weights import load_weights
 
 RATE, HOP, WINDOW = 16000, 256, 512  # Hz, samples, samples
 FEATURES = 753  # per frame
@@ -62,7 +63,7 @@ def musicnn() -> keras.Model:
 
 def load_musicnn(model: keras.Model) -> None:
     """Load the published weights into the layers that `frames` or `build_musicnn` made in a model."""
-    load_weights(model, pretrained("musicnn_mtt.npz"))
+    load_weights(model, course_file("pretrained/musicnn_mtt.npz"))
 
 
 def build_musicnn() -> keras.Model:

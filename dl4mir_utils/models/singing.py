@@ -7,9 +7,10 @@ import numpy as np
 import tensorflow as tf
 from keras import layers, ops
 
+from dl4mir_utils.data.loaders.mini import course_file
 from dl4mir_utils.layers import LogMel
 from dl4mir_utils.models.musicnn import FEATURES, HOP, RATE, frames, load_musicnn
-from dl4mir_utils.models.weights import load_weights, pretrained
+from dl4mir_utils.models.weights import load_weights
 
 STEP = 8  # frames of 16 ms to one decision
 MELS = 80
@@ -63,7 +64,7 @@ def singing_detector() -> SingingDetector:
     audio = keras.Input((None, 1), name="audio")
     front_end, judge = build_front_end(), build_judge()
     load_musicnn(front_end)
-    path = pretrained(WEIGHTS)
+    path = course_file(f"pretrained/{WEIGHTS}")
     load_weights(judge, path)
     with np.load(path) as arrays:
         threshold, median_frames = float(arrays["threshold"]), int(arrays["median_frames"])

@@ -5,26 +5,6 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from dl4mir_utils.data.loaders.mini import data_root
-from dl4mir_utils.errors import DataNotFoundError
-
-
-def pretrained(name: str) -> Path:
-    """Return the path of a file in data/pretrained.
-
-    Raises
-    ------
-    DataNotFoundError
-        It is not there.
-    """
-    path = data_root() / "pretrained" / name
-    if not path.is_file():
-        raise DataNotFoundError(
-            f"The pretrained weights data/pretrained/{name} are not where they should be. Work in a clone of the "
-            "repository, or copy its folder data/pretrained into the folder that DL4MIR_DATA names."
-        )
-    return path
-
 
 def variables(model: keras.Model) -> dict[str, keras.Variable]:
     """Return the variables of a model by "layer/variable", those of the layers inside of layers included."""

@@ -17,26 +17,27 @@ def data_root() -> Path:
     return Path(__file__).parents[3] / "data"
 
 
-def mini_csv(name: str) -> Path:
-    """Return the path of a table in data/mini.
+def course_file(name: str) -> Path:
+    """Return the path of a file that comes with the course, by its name below the folder data.
 
     Raises
     ------
     DataNotFoundError
         It is not there.
     """
-    path = data_root() / "mini" / name
+    path = data_root() / name
     if not path.is_file():
+        folder = Path(name).parent.as_posix()
         raise DataNotFoundError(
-            f"The course's clips (data/mini/{name}) are not where they should be. Work in a clone of the "
-            "repository, or copy its folder data/mini into the folder that the environment variable DL4MIR_DATA names."
+            f"The course's own data/{name} is not where it should be. Work in a clone of the repository, or copy "
+            f"its folder data/{folder} into the folder that the environment variable DL4MIR_DATA names."
         )
     return path
 
 
 def load_mini(task: str) -> ClipTable:
     """Load one task of the course's own clips."""
-    path = mini_csv("clips.csv")
+    path = course_file("mini/clips.csv")
     clips = pd.read_csv(path, keep_default_na=False, dtype={"clip_id": str, "track": str, "group": str})
     clips = clips.sort_values("clip_id").set_index("clip_id")
     # Each file is exactly the clip; where it was cut from its source is for the record only.

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from dl4mir_utils.data.loaders.mini import load_mini, mini_csv
+from dl4mir_utils.data.loaders.mini import course_file, load_mini
 from dl4mir_utils.data.mixes import SingingMixes
 from dl4mir_utils.data.table import ClipTable
 
@@ -29,7 +29,7 @@ def load_mini_singing() -> SingingMixes:
     DataNotFoundError
         A table is not there.
     """
-    path = mini_csv("voices.csv")
+    path = course_file("mini/voices.csv")
     voices = pd.read_csv(path, keep_default_na=False).sort_values("voice_id").set_index("voice_id")
     voices = voices.rename(columns={"file": "path", "voice": "group", "kind": "label"})
     voices = voices.assign(start_s=0.0, track=voices.index)

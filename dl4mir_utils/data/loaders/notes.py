@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from dl4mir_utils.data.loaders.mini import mini_csv
+from dl4mir_utils.data.loaders.mini import course_file
 from dl4mir_utils.data.table import ClipTable
 from dl4mir_utils.synth import NOTE_NAMES
 
@@ -22,7 +22,7 @@ def load_notes() -> ClipTable:
     DataNotFoundError
         The table is not there.
     """
-    path = mini_csv("notes.csv")
+    path = course_file("mini/notes.csv")
     notes = pd.read_csv(path).sort_values("note_id").set_index("note_id")
     frame = notes.rename(columns={"file": "path", "pitch_class": "label", "instrument": "group"})
     frame = frame.assign(start_s=0.0, duration_s=frame["duration_s"].astype(float), track=frame.index, split="")

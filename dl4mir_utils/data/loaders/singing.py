@@ -7,7 +7,7 @@ import pandas as pd
 from dl4mir_utils.data.audio import file_duration
 from dl4mir_utils.data.loaders.files import find_folder, name_some, require_files, visible
 from dl4mir_utils.data.registry import DATA_SETS
-from dl4mir_utils.data.segments import Segment, frame_labels, merge_segments
+from dl4mir_utils.data.segments import PAUSE_S, Segment, frame_labels, merge_segments
 from dl4mir_utils.data.table import ClipTable
 from dl4mir_utils.errors import DataNotFoundError
 
@@ -43,7 +43,7 @@ def load_jamendo_vad(root: Path) -> ClipTable:
     return _song_table(name, rows, root)
 
 
-def load_ultrastar_cc(root: Path, merge_s: float = 0.3) -> ClipTable:
+def load_ultrastar_cc(root: Path, merge_s: float = PAUSE_S) -> ClipTable:
     """Load songs of the karaoke game UltraStar, all with the split "test".
 
     A note of `song.txt` starts GAP / 1000 + beat * 15 / BPM seconds into the song. Normal, golden,
@@ -73,7 +73,7 @@ def load_ultrastar_cc(root: Path, merge_s: float = 0.3) -> ClipTable:
     return _song_table(name, rows, root)
 
 
-def load_jamendolyrics(root: Path, merge_s: float = 0.3) -> ClipTable:
+def load_jamendolyrics(root: Path, merge_s: float = PAUSE_S) -> ClipTable:
     """Load JamendoLyrics (Stoller, Durand, Ewert, ICASSP 2019; Durand, Stoller, Ewert, ICASSP 2023), all "test".
 
     A word is singing from its start to its end; where its end is unknown (nan), to the end of the line
