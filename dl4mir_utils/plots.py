@@ -5,6 +5,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
@@ -312,4 +313,40 @@ def plot_roc(
     ax.plot([0, 1], [0, 1], color="#595959", linewidth=1, linestyle=(0, (1, 3)), label="guessing (0.50)")
     ax.set(xlabel="false positive rate", ylabel="true positive rate (recall)", title=title, aspect="equal")
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), title="AUC")
+    return ax
+
+
+def plot_tag_scores(
+    scores: Mapping[str, pd.Series],
+    chance: float | None = None,
+    xlabel: str = "",
+    ax: Axes | None = None,
+    title: str = "",
+) -> Axes:
+    """Draw the scores of systems tag by tag: a line for each tag, best on top, and a mark on it for each system.
+
+    Parameters
+    ----------
+    scores : dict of str to pandas.Series
+        For each system its score by tag, all of them for the same tags.
+        The last system decides the order.
+    chance : float, optional
+        What guessing gives; drawn as a dotted line.
+    xlabel, title : str
+    ax : Axes, optional
+    """
+    *_, last = scores.values()
+    tags = last.sort_values().index
+    ax = ax or plt.subplots(figsize=(8, 1.1 + 0.27 * len(tags)))[1]
+    together = np.stack([values.loc[tags] for values in scores.values()])
+    ax.hlines(range(len(tags)), together.min(axis=0), together.max(axis=0), color="#a0a0a0", linewidth=1.5)
+    for index, (name, values) in enumerate(zip(scores, together, strict=True)):
+        look = {"color": COLOURS[index % len(COLOURS)], "markersize": 8}
+        ax.plot(values, range(len(tags)), MARKERS[index % len(MARKERS)], label=name, **look)
+    if chance is not None:
+        ax.axvline(chance, color="#595959", linestyle=":", label=f"guessing {chance:.2f}")
+    ax.set_yticks(range(len(tags)), tags)
+    ax.grid(axis="x")
+    ax.set(xlabel=xlabel, title=title, ylim=(-0.7, len(tags) - 0.3))
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return ax

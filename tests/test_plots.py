@@ -2,6 +2,7 @@ from types import SimpleNamespace
 
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 
 from dl4mir_utils import BadArgumentError
@@ -15,6 +16,7 @@ from dl4mir_utils.plots import (
     plot_probabilities,
     plot_roc,
     plot_scores,
+    plot_tag_scores,
     plot_waveform,
 )
 
@@ -112,3 +114,14 @@ def test_roc_marks_where_the_threshold_is():
     assert (0.5, 0.5) in zip(curve.get_xdata(), curve.get_ydata(), strict=True)
     assert curve.get_linestyle() != other.get_linestyle()
     assert "recall" in ax.get_ylabel()
+
+
+def test_tag_scores():
+    svm = pd.Series({"rock": 0.9, "piano": 0.6, "harp": 0.7})
+    cnn = pd.Series({"harp": 0.5, "rock": 0.8, "piano": 0.95})
+    ax = plot_tag_scores({"svm": svm, "cnn": cnn}, chance=0.5, xlabel="ROC-AUC")
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["harp", "rock", "piano"], "the last one orders"
+    first, second = ax.lines[:2]
+    assert list(first.get_xdata()) == [0.7, 0.9, 0.6] and list(second.get_xdata()) == [0.5, 0.8, 0.95]
+    assert first.get_marker() != second.get_marker()
+    assert legend(ax) == ["svm", "cnn", "guessing 0.50"]

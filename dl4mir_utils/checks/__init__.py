@@ -16,6 +16,7 @@ from dl4mir_utils.checks.honest_data import (
 from dl4mir_utils.checks.pitch import check_01_bin, check_01_by_hand, check_01_octaves
 from dl4mir_utils.checks.singing import check_05a_always, check_05a_edges, check_05a_false_alarms
 from dl4mir_utils.checks.start_here import check_00_frames, check_00_loudest, check_00_neighbours
+from dl4mir_utils.checks.tagging import check_06_micro, check_06_pairs, check_06_threshold
 
 __all__ = [
     "check_00_frames",
@@ -39,5 +40,8 @@ __all__ = [
     "check_05b_balanced",
     "check_05b_leak",
     "check_05b_nested",
+    "check_06_micro",
+    "check_06_pairs",
+    "check_06_threshold",
     "suspicious_clips",
 ]
