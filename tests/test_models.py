@@ -1,38 +1,16 @@
-"""The pretrained networks: they are what was published, and they hear what they should."""
+"""The singing detector hears what it should."""
 
 import keras
 import numpy as np
 import pytest
 
 from dl4mir_utils.data import load
-from dl4mir_utils.data.loaders.mini import course_file
 from dl4mir_utils.data.segments import frame_labels
-from dl4mir_utils.errors import DataNotFoundError
 from dl4mir_utils.metrics import frame_scores
-from dl4mir_utils.models import MTT_TAGS, musicnn, musicnn_features, singing_detector
+from dl4mir_utils.models import singing_detector
 from dl4mir_utils.models.singing import build_judge
 from dl4mir_utils.models.weights import load_weights, save_weights
 from dl4mir_utils.singing import sung_probability
-
-
-def test_musicnn_has_the_published_size_and_hears_strings_and_metal():
-    model = musicnn()
-    assert model.count_params() == 792_079 and len(MTT_TAGS) == len(set(MTT_TAGS)) == 50
-    clips = load("mini/genre")
-    for clip, expected in (("0ad_01_0", {"strings", "classical", "violin"}), ("muldjord_02_1", {"rock", "metal"})):
-        excerpts = clips.audio(clip)[:144000].reshape(3, 48000, 1)
-        tags = model(excerpts, training=False).numpy().mean(axis=0)
-        best = {MTT_TAGS[number] for number in np.argsort(-tags)[:3]}
-        assert expected <= best
-
-
-def test_features_of_musicnn_do_not_depend_on_what_comes_long_before():
-    model = musicnn_features()
-    clips = load("mini/genre")
-    audio = clips.audio("0ad_01_0")[np.newaxis, :, np.newaxis]
-    whole, later = model(audio, training=False).numpy(), model(audio[:, 25600:], training=False).numpy()
-    assert whole.shape == (1, 626, 753)
-    np.testing.assert_allclose(whole[:, 300:500], later[:, 200:400], atol=0.05)
 
 
 def test_weights_survive_as_half_precision(tmp_path):
@@ -45,16 +23,6 @@ def test_weights_survive_as_half_precision(tmp_path):
         assert float(arrays["threshold"]) == 0.4
     with pytest.raises(KeyError):
         load_weights(keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="new")]), tmp_path / "weights.npz")
-
-
-def test_missing_weights_say_where_they_should_be():
-    with pytest.raises(DataNotFoundError, match="clone of the repository"):
-        course_file("pretrained/no_such_network.npz")
-
-
-def test_the_pretrained_files_are_small():
-    files = [course_file("pretrained/musicnn_mtt.npz"), course_file("pretrained/singing_detector.npz")]
-    assert sum(path.stat().st_size for path in files) <= 2e6
 
 
 def test_the_detector_finds_singing_in_the_test_mixes():

@@ -1,9 +1,10 @@
-"""Weights as small files: half precision, one NumPy array per variable."""
+"""Weights as small files: one compressed NumPy array per variable."""
 
 from pathlib import Path
 
 import keras
 import numpy as np
+from numpy.typing import DTypeLike
 
 
 def variables(model: keras.Model) -> dict[str, keras.Variable]:
@@ -11,12 +12,13 @@ def variables(model: keras.Model) -> dict[str, keras.Variable]:
     return {variable.path: variable for variable in model.variables if "seed_generator" not in variable.path}
 
 
-def save_weights(model: keras.Model, path: Path, **others: np.ndarray) -> None:
-    """Write the weights of a model as float16, with other arrays beside them as they are.
+def save_weights(model: keras.Model, path: Path, dtype: DTypeLike = np.float16, **others: np.ndarray) -> None:
+    """Write the weights of a model, with other arrays beside them as they are.
 
-    Half precision has 11 significant bits: outputs change in the fourth digit, and the file halves.
+    Half precision has 11 significant bits: outputs change in the fourth digit, and the file halves. `np.float32`
+    keeps them as they are.
     """
-    arrays = {name: np.asarray(variable).astype(np.float16) for name, variable in variables(model).items()}
+    arrays = {name: np.asarray(variable).astype(dtype) for name, variable in variables(model).items()}
     np.savez_compressed(path, **arrays, **others)
 
 
