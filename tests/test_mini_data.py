@@ -10,11 +10,16 @@ import pandas as pd
 import pytest
 import soundfile
 
+from dl4mir_utils.data import load
+from dl4mir_utils.data.loaders.magnatagatune import TOP_50
+from dl4mir_utils.models import MTT_TAGS, musicnn, taggram
+
 ROOT = Path(__file__).resolve().parent.parent
 MINI = ROOT / "data" / "mini"
 CLIPS = pd.read_csv(MINI / "clips.csv", keep_default_na=False).set_index("clip_id")
 GENRE = CLIPS[CLIPS.genre != ""]
 ALBUM = CLIPS[CLIPS.album_fold_track != ""]
+TAGS = load("mini/tags")
 
 
 @pytest.fixture(scope="module")
@@ -117,3 +122,36 @@ def test_the_clip_table_follows_from_the_track_table():
         assert float(track.starts.split()[int(clip_id.rsplit("_", 1)[1])]) == row.start_s, clip_id
         for column in ["title", "artist", "group", "album", "genre", "evidence", "licence", "holder"]:
             assert track[column] == row[column], (clip_id, column)
+
+
+def test_soft_tags_come_as_those_of_magnatagatune_do():
+    assert TAGS.classes == TOP_50 and TAGS.frame.index.tolist() == sorted(CLIPS.index)
+    soft = TAGS.labels()
+    assert soft.shape == (468, 50) and soft.dtype == np.float32
+    assert soft.min() >= 0 and soft.max() <= 1
+    for names, row in zip(TAGS.frame["label"], soft, strict=True):
+        assert names == tuple(name for name, given in zip(TOP_50, row > 0.2, strict=True) if given)
+    audio, label = next(iter(TAGS.to_tf("valid", seconds=1, batch=3)))
+    assert audio.shape == (3, 16000, 1) and label.dtype == "float32"
+    np.testing.assert_array_equal(label, TAGS.labels("valid")[:3])
+    windows = TAGS.windows("valid", seconds=3)
+    assert windows["label"].tolist()[::3] == TAGS.frame.query("split == 'valid'")["label"].tolist()
+    assert TAGS.summary().loc["techno", "clips"] == sum("techno" in names for names in TAGS.frame["label"])
+    assert TAGS.split().frame["split"].equals(TAGS.frame["split"])
+
+
+def test_the_split_of_the_tags_keeps_artists_apart_and_gives_every_part_its_share():
+    assert (TAGS.frame.groupby("group")["split"].nunique() == 1).all()
+    assert TAGS.frame["group"].equals(CLIPS.loc[TAGS.frame.index, "group"])
+    for part, share in (("train", 0.55), ("valid", 0.15), ("test", 0.3)):
+        assert abs((TAGS.frame["split"] == part).mean() - share) < 0.06
+        assert TAGS.frame.query("split == @part")["group"].nunique() >= 3
+    given = {part: (TAGS.labels(part) > 0.2).sum(axis=0) for part in ("train", "test")}
+    assert ((given["train"] >= 10) & (given["test"] >= 10)).sum() == 14
+
+
+@pytest.mark.parametrize("clip_id", ["0ad_01_0", "muldjord_02_1"])
+def test_the_tags_are_what_musicnn_says(clip_id):
+    said = taggram(TAGS.audio(clip_id), musicnn("mtt")).mean(axis=0)
+    stored = pd.Series(TAGS.frame.loc[clip_id, "soft"], TOP_50)
+    np.testing.assert_allclose(stored[list(MTT_TAGS)], said, atol=2e-4)

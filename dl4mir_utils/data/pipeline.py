@@ -29,11 +29,12 @@ def make_dataset(
     window: int | None,
     crop: str,
     seed: int,
+    label_dtype: str = "int32",
 ) -> tf.data.Dataset:
     """Build the data set; the arguments are those of `ClipTable.to_tf`, `window` in samples and checked.
 
     `label_pieces` takes the numbers of clips and where in each, in samples, a piece starts; it returns
-    int32 labels, each of the shape `label_shape`.
+    labels of the type `label_dtype`, each of the shape `label_shape`.
 
     One Python call fetches one batch: it copies slices out of the cache, or decodes them if the
     clips are too many to be cached. TensorFlow runs several such calls at once, ahead of the training.
@@ -71,7 +72,7 @@ def make_dataset(
         return np.stack(pieces)[:, :, np.newaxis], label_pieces(batch_rows, batch_starts)
 
     dataset = tf.data.Dataset.range(1).map(order_in_graph).unbatch().batch(batch)
-    return fetch_ahead(dataset, math.ceil(len(rows) / batch), fetch, samples, label_shape)
+    return fetch_ahead(dataset, math.ceil(len(rows) / batch), fetch, samples, label_shape, label_dtype)
 
 
 def fetch_ahead(
@@ -80,16 +81,17 @@ def fetch_ahead(
     fetch: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]],
     samples: int | None,
     label_shape: tuple[int | None, ...],
+    label_dtype: str = "int32",
 ) -> tf.data.Dataset:
     """Let `fetch` turn each of the pairs of a data set into a batch, several at once and ahead of the training.
 
-    `fetch` returns audio float32 (batch, samples, 1) and int32 labels, each of the shape `label_shape`;
-    `batches` is how many pairs there are.
+    `fetch` returns audio float32 (batch, samples, 1) and labels of the type `label_dtype`, each of the shape
+    `label_shape`; `batches` is how many pairs there are.
     """
     import tensorflow as tf
 
     def fetch_in_graph(*pair: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        audio, label = tf.numpy_function(fetch, pair, [tf.float32, tf.int32], stateful=False)
+        audio, label = tf.numpy_function(fetch, pair, [tf.float32, tf.as_dtype(label_dtype)], stateful=False)
         return tf.ensure_shape(audio, (None, samples, 1)), tf.ensure_shape(label, (None, *label_shape))
 
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(batches))

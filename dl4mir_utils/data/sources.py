@@ -15,6 +15,7 @@ from dl4mir_utils.data.loaders.gtzan import load_gtzan
 from dl4mir_utils.data.loaders.magnatagatune import load_magnatagatune
 from dl4mir_utils.data.loaders.mini import load_mini
 from dl4mir_utils.data.loaders.mini_singing import load_mini_singing
+from dl4mir_utils.data.loaders.mini_tags import load_mini_tags
 from dl4mir_utils.data.loaders.notes import load_notes
 from dl4mir_utils.data.loaders.singing import load_jamendo_vad, load_jamendolyrics, load_ultrastar_cc
 from dl4mir_utils.data.mixes import SingingMixes
@@ -28,6 +29,7 @@ MINI_LOADERS: dict[str, Callable[[], ClipTable | SingingMixes]] = {
     "mini/album": partial(load_mini, "album"),
     "mini/tracker": partial(load_mini, "tracker"),
     "mini/notes": load_notes,
+    "mini/tags": load_mini_tags,
     "mini/singing": load_mini_singing,
 }
 # What is fetched, and one's own: these take the folder, then the options.
@@ -59,6 +61,8 @@ def load(name: str, root: str | Path | None = None, **options: Any) -> ClipTable
         - "mini/album": labelled with the soundtrack they come from, one of twelve.
         - "mini/tracker": all of them, labelled "tracker" (rendered from a module file) or "other".
         - "mini/notes": single recorded notes of eight instruments.
+        - "mini/tags": all of them, with the probabilities that a published tagger gives to the 50 tags of
+          "magnatagatune": `labels()` are floats. No person tagged them.
         - "mini/singing": dry voices, mixed on the fly over the clips, to find singing in. No clips: `SingingMixes`.
 
         Research data sets, downloaded when first asked for (docs/data.md: size, licence, known faults):

@@ -35,7 +35,7 @@ class ClipTable:
         or a tuple of names where a clip has several), `group` (never to be torn apart by a split: an
         artist), `track`, `licence`, `split` ("" until `split()` fills it, if the data set has none of
         its own). Columns `fold_artist`, `fold_track`, `fold_clip` hold the folds, `segments` when a
-        file is sung (see `frame_labels`).
+        file is sung (see `frame_labels`), `soft` one probability per class, a tuple of numbers.
     classes : tuple of str
         The names of the classes; a label's number is its place here.
     root : Path
@@ -110,9 +110,13 @@ class ClipTable:
         Returns
         -------
         int32 array (clips,)
-            Or, where a clip has several labels, (clips, classes): 1 for those it has, otherwise 0.
+            Or, where a clip has several labels, (clips, classes): 1 for those it has, otherwise 0. Where labels are
+            soft, float32 (clips, classes): the probability of each.
         """
-        labels = self._rows(split)["label"]
+        rows = self._rows(split)
+        if "soft" in rows:
+            return np.array(rows["soft"].tolist(), np.float32)
+        labels = rows["label"]
         if isinstance(labels.iloc[0], tuple):
             return np.array([[name in names for name in self.classes] for names in labels], np.int32)
         return labels.map(self.classes.index).to_numpy(np.int32)
@@ -173,6 +177,7 @@ class ClipTable:
         tf.data.Dataset
             Of audio float32 (batch, samples, 1) in [-1, 1] and label int32 (batch,); where a clip has
             several labels (batch, classes), with `hop_s` (batch, frames), frames = ceil(seconds / hop_s).
+            Soft labels are float32 (batch, classes).
 
         Raises
         ------
@@ -196,7 +201,8 @@ class ClipTable:
                 "give seconds=..., or batch=1."
             )
         label_pieces, shape = self._label_pieces(split, clips, window, hop_s)
-        return make_dataset(clips, label_pieces, shape, batch, window, crop, seed)
+        label_dtype = "float32" if "soft" in rows else "int32"
+        return make_dataset(clips, label_pieces, shape, batch, window, crop, seed, label_dtype)
 
     def windows(self, split: str | None = None, *, seconds: float, sample_rate: int = 16000) -> pd.DataFrame:
         """Return what the rows of `to_tf(split, seconds=seconds, crop="all")` are, in their order.
