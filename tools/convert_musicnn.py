@@ -16,6 +16,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -94,7 +95,7 @@ def main() -> None:
         for trained_on in ("mtt", "msd"):
             for name, tagger, samples, old, old_name in (
                 ("musicnn", musicnn_tags, None, "musicnn", musicnn_name),
-                ("musicnn_vgg", vgg_tags, EXCERPT, "vgg", vgg_name),
+                ("musicnn_vgg", partial(vgg_tags, trained_on=trained_on), EXCERPT, "vgg", vgg_name),
             ):
                 model = build_tagger(tagger, name, samples)
                 convert(model, folder / f"{trained_on.upper()}_{old}" / "model", old_name)

@@ -11,7 +11,7 @@ for rhythm; three residual layers follow. `musicnn_vgg` is the plain network tha
 
 import math
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +19,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers, ops
+from numpy.lib.stride_tricks import sliding_window_view
 
 from dl4mir_utils.data.loaders.mini import course_file
 from dl4mir_utils.errors import BadArgumentError
@@ -99,27 +100,30 @@ def musicnn_vgg(trained_on: TrainedOn = "mtt") -> keras.Model:
     DataNotFoundError
         The weights are not there.
     """
-    model = build_tagger(vgg_tags, "musicnn_vgg", EXCERPT)
-    load_weights(model, _weights("musicnn_vgg", trained_on))
+    path = _weights("musicnn_vgg", trained_on)
+    model = build_tagger(partial(vgg_tags, trained_on=trained_on), "musicnn_vgg", EXCERPT)
+    load_weights(model, path)
     return model
 
 
-def taggram(audio: np.ndarray, model: keras.Model, hop_s: float = 1.0) -> np.ndarray:
+def taggram(audio: np.ndarray, model: keras.Model, hop_s: float = 1.0, sample_rate: int = RATE) -> np.ndarray:
     """Return how likely each tag is in each window of three seconds.
 
-    The first and the last window reach 16 ms beyond the audio, as the first and last frames of a spectrogram do. What
-    the last whole window leaves over, less than `hop_s`, is not heard; audio shorter than a window gets silence added.
-    Any length is fine: only a few windows are in memory at a time.
+    Windows are cut out of the spectrogram of the whole, whose frames are centred: they may reach 16 ms beyond the ends,
+    where audio is mirrored. What the last whole window leaves over, less than `hop_s`, is not heard; audio shorter than
+    a window gets silence added. Any length is fine: only a few windows are in memory at a time.
 
     Parameters
     ----------
     audio : float array (samples,)
-        One channel at 16 kHz in [-1, 1], as `load_audio` gives it.
+        One channel in [-1, 1], as `load_audio` gives it.
     model : keras.Model
         `musicnn(...)`, `musicnn_vgg(...)`, or a network of your own from audio (batch, samples, 1) to (batch, tags).
-        If it takes audio of one length only, windows have that length.
+        If it takes audio of one length only, windows have that length, otherwise 48 128 samples.
     hop_s : float
         From the start of one window to the start of the next, in seconds.
+    sample_rate : int
+        What the model was trained on, in Hz: 16 000 for `musicnn`, 12 000 for `music_tagger_crnn`.
 
     Returns
     -------
@@ -131,7 +135,7 @@ def taggram(audio: np.ndarray, model: keras.Model, hop_s: float = 1.0) -> np.nda
     BadArgumentError
         The audio is empty, not one-dimensional or not made of finite floats, or `hop_s` is not positive.
     """
-    return _by_window(audio, _as_graph(model), model.input_shape[1] or EXCERPT, hop_s)
+    return _by_window(audio, _as_graph(model), model.input_shape[1] or EXCERPT, hop_s, sample_rate)
 
 
 def embeddings(
@@ -167,26 +171,28 @@ def embeddings(
     return _by_window(audio, _as_graph(model, layer), model.input_shape[1] or EXCERPT, hop_s)
 
 
-def _by_window(audio: np.ndarray, answer: Callable[[np.ndarray], tf.Tensor], window: int, hop_s: float) -> np.ndarray:
+def _by_window(
+    audio: np.ndarray, answer: Callable[[np.ndarray], tf.Tensor], window: int, hop_s: float, sample_rate: int = RATE
+) -> np.ndarray:
     audio = np.asarray(audio)
     if audio.ndim != 1 or not len(audio) or audio.dtype.kind != "f" or not np.isfinite(audio).all():
         raise BadArgumentError(
-            f"audio has shape {audio.shape} and type {audio.dtype}; it must be a row of finite floats in [-1, 1] at "
-            "16 kHz, as load_audio gives it."
+            f"audio has shape {audio.shape} and type {audio.dtype}; it must be a row of finite floats in [-1, 1], as "
+            "load_audio gives it."
         )
-    hop = round(hop_s * RATE) if math.isfinite(hop_s) else 0
+    hop = round(hop_s * sample_rate) if math.isfinite(hop_s) else 0
     if hop < 1:
         raise BadArgumentError(f"hop_s is {hop_s}; it must be positive, such as 1.0.")
     beyond = WINDOW // 2  # of the audio, at both ends: a frame's middle is what counts
     count = max(0, len(audio) + 2 * beyond - window) // hop + 1
     answers = []
     for first in range(0, count, BATCH):
-        excerpts = np.zeros((min(BATCH, count - first), window, 1), np.float32)
-        for row, excerpt in enumerate(excerpts):
-            start = (first + row) * hop - beyond
-            part = audio[max(0, start) : start + window]
-            excerpt[max(0, -start) :][: len(part), 0] = part
-        answers.append(answer(excerpts).numpy())
+        start = first * hop - beyond
+        stop = start + (min(BATCH, count - first) - 1) * hop + window
+        mirrored = max(0, -start), min(beyond, max(0, stop - len(audio)))
+        part = np.pad(audio[max(0, start) : stop].astype(np.float32), mirrored, mode="reflect")
+        part = np.pad(part, (0, stop - start - len(part)))
+        answers.append(answer(sliding_window_view(part, window)[::hop, :, np.newaxis]).numpy())
     return np.concatenate(answers)
 
 
@@ -268,10 +274,15 @@ def musicnn_tags(x: keras.KerasTensor) -> keras.KerasTensor:
     return layers.Dense(50, activation="sigmoid", name="tags")(layers.Dropout(0.5)(x))
 
 
-def vgg_tags(x: keras.KerasTensor) -> keras.KerasTensor:
-    """Apply all of musicnn_vgg: log-mel (batch, 187, 96, 1) to tags (batch, 50)."""
+def vgg_tags(x: keras.KerasTensor, trained_on: TrainedOn) -> keras.KerasTensor:
+    """Apply all of musicnn_vgg: log-mel (batch, 187, 96, 1) to tags (batch, 50).
+
+    The two networks pool differently. The authors' package builds both as "mtt" and so misreads "msd"; the graph that
+    they trained, which lies beside the weights, does not.
+    """
     x = layers.BatchNormalization(name="bn_mel")(x)
-    for number, (size, stride) in enumerate([((4, 1), 2), (2, 2), (2, 2), (2, 2), (4, 4)]):
+    first = [((4, 1), 2), (2, 2)] if trained_on == "mtt" else [((4, 1), (4, 1)), ((1, 4), (1, 4))]
+    for number, (size, stride) in enumerate([*first, (2, 2), (2, 2), (4, 4)]):
         x = layers.Conv2D(128, 3, padding="same", activation="relu", name=f"conv_{number}")(x)
         x = layers.BatchNormalization(name=f"bn_{number}")(x)
         x = layers.MaxPooling2D(size, stride)(x)
