@@ -3,8 +3,14 @@
 Commands import what they need when they run: `doctor` must work where half the packages are broken.
 """
 
-from collections.abc import Iterable, Iterator
+import csv
+import io
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -95,10 +101,13 @@ def sing(
                 _write(frames / f"{file.stem}.csv" if frames.is_dir() else frames, ["time_s,probability", *rows])
         except Dl4mirError as error:
             failed = True
-            # Of a list with one entry, only that entry.
-            said = error.failures.values() if isinstance(error, AudioDecodeError) else [str(error)]
-            typer.echo(f"{file}: {' '.join(said)}", err=True)
+            typer.echo(f"{file}: {_in_one_line(error)}", err=True)
     raise typer.Exit(code=1 if failed else 0)
+
+
+def _in_one_line(error: Dl4mirError) -> str:
+    """Return what is wrong with one file: of a list with one entry, only that entry."""
+    return " ".join(error.failures.values()) if isinstance(error, AudioDecodeError) else str(error)
 
 
 def _check_output(option: str, path: Path | None, ending: str, files: list[Path]) -> None:
@@ -125,6 +134,152 @@ def _show_segments(file: Path, segments: list[tuple[float, float, str]], end_s: 
 def _clock(seconds: float) -> str:
     tenths = round(10 * seconds)
     return f"{tenths // 600}:{tenths % 600 / 10:04.1f}"
+
+
+class TrainedOn(StrEnum):
+    """Which of the two published taggers."""
+
+    mtt = "mtt"
+    msd = "msd"
+
+
+@app.command()
+def tag(
+    sounds: Annotated[
+        list[Path],
+        typer.Argument(help="WAV, FLAC, Ogg, MP3 or AIFF files of any length, and folders: all sound in them."),
+    ],
+    top: Annotated[int, typer.Option(min=1, max=50, help="How many tags to show and to write into files.")] = 5,
+    model: Annotated[
+        TrainedOn,
+        typer.Option(
+            help="mtt: instruments and sound, from MagnaTagATune; msd: genre and decade, from the Million Song Dataset."
+        ),
+    ] = TrainedOn.mtt,
+    csv_file: Annotated[
+        Path | None, typer.Option("--csv", help="Write the probabilities of all 50 tags to this .csv: a row per file.")
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="The same to this .json, best tags first.")] = None,
+    write_tags: Annotated[
+        bool,
+        typer.Option("--write-tags", help="Write the tags into the files, in the field DL4MIR_TAGS, after asking."),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --write-tags: do not ask.")] = False,
+) -> None:
+    """Name the tags that fit each file best, with their probabilities: what instruments, what style, what mood.
+
+    Files that cannot be read are listed at the end; then the exit code is 1. Nothing is written into sound files
+    without --write-tags, and with it nothing but the field DL4MIR_TAGS; without --yes you see all tags first.
+    """
+    with _plain_errors():
+        _check_table("--csv", csv_file, ".csv")
+        _check_table("--json", json_file, ".json")
+        with quiet_native():
+            from dl4mir_utils.models import MSD_TAGS, MTT_TAGS, musicnn
+            from dl4mir_utils.tagging import FIELD, file_tags, sound_files
+            from dl4mir_utils.tagging import write_tags as write_into
+
+            files, failures = sound_files(sounds)
+            tagger, names = musicnn(model.value), MTT_TAGS if model == TrainedOn.mtt else MSD_TAGS
+    answers, best, interrupted = {}, {}, False
+    with _progress("Tagging", len(files)) as advance:
+        try:
+            for file in files:
+                try:
+                    with quiet_native():
+                        probability = file_tags(file, tagger)
+                    answers[file] = {names[i]: round(float(probability[i]), 4) for i in probability.argsort()[::-1]}
+                    best[file] = list(answers[file])[:top]
+                    shown = ", ".join(f"{name} {answers[file][name]:.2f}" for name in best[file])
+                    typer.echo(f"{_name(file)}: {shown}")
+                    if write_tags and yes:
+                        write_into(file, best[file])
+                except Dl4mirError as error:
+                    failures[file] = _in_one_line(error)
+                advance()
+        except KeyboardInterrupt:  # hours of work may lie behind: keep them
+            interrupted = True
+    with _plain_errors():
+        if csv_file:
+            _write(csv_file, _csv_lines(["file", *names], [{"file": _name(file)} | answers[file] for file in answers]))
+        if json_file:
+            rows = [{"file": _name(file), "tags": answers[file]} for file in answers]
+            _write(json_file, [json.dumps(rows, indent=1, ensure_ascii=False)])
+    if write_tags and not yes and best and not interrupted:
+        first = next(iter(best))
+        typer.echo(f"\nTo be written into {_files(len(best))}, for example into {_name(first)}:")
+        typer.echo(f"  {FIELD}: {'; '.join(best[first])}")
+        if not _agreed():
+            typer.echo("Nothing was written into them. To write, answer y, or give --yes as well.")
+        else:
+            with _progress("Writing", len(best)) as advance:
+                for file, chosen in best.items():
+                    try:
+                        write_into(file, chosen)
+                    except Dl4mirError as error:
+                        failures[file] = _in_one_line(error)
+                    advance()
+    if failures:
+        typer.echo(f"\nNot done: {len(failures)} of {_files(len(set(files) | set(failures)))}", err=True)
+        for file, said in failures.items():
+            typer.echo(f"  {_name(file)}: {said}", err=True)
+    if interrupted:
+        typer.echo(f"\nInterrupted after {len(answers)} of {_files(len(files))}.", err=True)
+    raise typer.Exit(code=1 if failures or interrupted else 0)
+
+
+def _check_table(option: str, path: Path | None, ending: str) -> None:
+    """Refuse before hours of work a file that could not be written after them."""
+    if path is None:
+        return
+    if path.suffix.lower() != ending or path.is_dir():
+        raise BadArgumentError(f"{option} is {path}; it must be a file that ends in {ending}.")
+    if not path.parent.is_dir():
+        raise BadArgumentError(f"{option} is {path}; the folder {path.parent} is not there.")
+    if not os.access(path.parent, os.W_OK):
+        raise BadArgumentError(f"{option} is {path}; you may not write to the folder {path.parent}.")
+
+
+def _name(file: Path) -> str:
+    """Return a file's name as text that can be printed, also where its bytes are no UTF-8."""
+    return os.fsencode(file).decode("utf-8", "replace")
+
+
+def _files(count: int) -> str:
+    return f"{count} file" if count == 1 else f"{count} files"
+
+
+def _csv_lines(columns: list[str], rows: list[dict]) -> list[str]:
+    text = io.StringIO()
+    table = csv.DictWriter(text, columns, lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    return [text.getvalue().removesuffix("\n")]
+
+
+def _agreed() -> bool:
+    return sys.stdin.isatty() and typer.confirm("Write?")
+
+
+@contextmanager
+def _progress(title: str, total: int) -> Iterator[Callable[[], None]]:
+    """Show a bar in a terminal if there are several steps; yields a function to be called after each step."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    # What is printed meanwhile comes above the bar, if both go to the same place.
+    console = Console(stderr=not sys.stdout.isatty())
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(
+        *columns,
+        console=console,
+        disable=total < 2 or not console.is_terminal,
+        auto_refresh=False,  # a thread would write while the error stream is quietened
+        redirect_stdout=sys.stdout.isatty(),
+        transient=True,
+    ) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda: bar.update(task, advance=1, refresh=True)
 
 
 def _write(path: Path, lines: Iterable[str]) -> None:

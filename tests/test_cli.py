@@ -1,11 +1,16 @@
 """The command line: what it prints and its exit codes."""
 
 import hashlib
+import json
+import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 from typer.testing import CliRunner
@@ -239,3 +244,210 @@ def test_sing_as_it_is_shipped(tmp_path):
     assert done.stdout.startswith("song.mp3: 0:10.0 long, ")
     assert done.stderr == "missing.mp3: the file does not exist\n"
     assert len((tmp_path / "song.csv").read_text().splitlines()) == 1 + 79
+
+
+@pytest.fixture
+def tag(tmp_path, monkeypatch):
+    """A function that runs `dl4mir tag ...` in `tmp_path`, with a tagger that knows "loud", "quiet", "rock", "jazz"."""
+    import keras
+
+    from dl4mir_utils import models
+
+    def stub(trained_on):
+        names = {"mtt": models.MTT_TAGS, "msd": models.MSD_TAGS}[trained_on]
+        loud, quiet = [names.index(name) for name in (("loud", "quiet") if trained_on == "mtt" else ("rock", "jazz"))]
+        model = keras.Sequential([keras.Input((None, 1)), keras.layers.GlobalMaxPooling1D()])
+        model.add(keras.layers.Dense(50, activation="sigmoid"))
+        weights, biases = np.zeros((1, 50)), np.linspace(-4, -5, 50)
+        weights[0, [loud, quiet]], biases[[loud, quiet]] = (8, -8), (-2, 1)
+        model.layers[-1].set_weights([weights, biases])
+        return model
+
+    monkeypatch.setattr(models, "musicnn", stub)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        result = CliRunner().invoke(app, ["tag", *arguments])
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        return result.exit_code, result.stdout, result.stderr
+
+    return run
+
+
+def write_tone(file, level, seconds=4, rate=16000):
+    """Write a tone; with a level of 0.75, the stub says loud 0.98, with 0.01 quiet 0.72."""
+    Path(file).parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(file, level * np.sin(2 * np.pi * 440 * np.arange(int(seconds * rate)) / rate), rate)
+
+
+@pytest.fixture
+def library(tag, tmp_path):
+    """A folder with sound files, some of the same name, and with other things."""
+    write_tone("lib/b.flac", 0.75)
+    write_tone("lib/Ä é/song.ogg", 0.01, rate=44100)
+    write_tone("lib/Ä é/deep/song.mp3", 0.75, rate=44100)
+    write_tone("lib/a/song.WAV", 0.01, seconds=0.3, rate=8000)
+    write_tone("lib/.hidden.wav", 0.75)
+    write_tone("lib/.trash/old.wav", 0.75)
+    Path("lib/cover.jpg").write_bytes(b"a picture")
+    Path("lib/a/back").symlink_to(tmp_path / "lib")
+    return tag
+
+
+LIBRARY = ["lib/b.flac", "lib/a/song.WAV", "lib/Ä é/song.ogg", "lib/Ä é/deep/song.mp3"]
+
+
+def test_tag_searches_folders(library):
+    code, shown, errors = library("lib", "lib/b.flac", "--top", "2")
+    assert (code, errors) == (0, "")
+    assert [line.partition(": ")[0] for line in shown.splitlines()] == LIBRARY
+    assert shown.splitlines()[0].startswith("lib/b.flac: loud 0.98, guitar 0.02")
+    assert [line.partition(": ")[2].split()[0] for line in shown.splitlines()] == ["loud", "quiet", "quiet", "loud"]
+
+
+def test_tag_writes_tables(library):
+    from dl4mir_utils.models import MTT_TAGS
+
+    assert library("lib", "--csv", "out.csv", "--json", "out.json")[0] == 0
+    table = pd.read_csv("out.csv", index_col="file")
+    assert list(table.index) == LIBRARY and list(table.columns) == list(MTT_TAGS)
+    rows = json.loads(Path("out.json").read_text(encoding="utf-8"))
+    assert [row["file"] for row in rows] == LIBRARY
+    for row in rows:
+        assert row["tags"] == table.loc[row["file"]].to_dict()
+        assert list(row["tags"].values()) == sorted(row["tags"].values(), reverse=True)
+    assert table.loc["lib/b.flac", "loud"] == pytest.approx(1 / (1 + np.exp(2 - 8 * 0.75)), abs=1e-3)
+    assert sorted(path.name for path in Path().iterdir()) == ["lib", "out.csv", "out.json"]
+
+
+def test_tag_with_the_other_tagger(library):
+    code, shown, _ = library("lib/b.flac", "--model", "msd", "--top", "1", "--csv", "out.csv")
+    assert (code, shown) == (0, "lib/b.flac: rock 0.98\n")
+    assert "Hip-Hop" in pd.read_csv("out.csv").columns
+
+
+def test_tag_lists_what_cannot_be_read_at_the_end(library, monkeypatch):
+    Path("lib/a/broken.mp3").write_bytes(b"no song at all" * 1000)
+    Path("lib/a/empty.ogg").touch()
+    Path("lib/iTunes.m4a").write_bytes(b"a format that libsndfile does not know")
+    write_tone("lib/silence.wav", 0.0)
+    Path("none").mkdir()
+    code, shown, errors = library("missing.wav", "lib", "none", "--csv", "out.csv")
+    assert code == 1
+    assert [line.partition(": ")[0] for line in shown.splitlines()] == LIBRARY == list(pd.read_csv("out.csv")["file"])
+    first, *lines = errors.strip().splitlines()
+    assert first == "Not done: 6 of 10 files"
+    assert dict(line.strip().split(": ", 1) for line in lines).keys() == {
+        *("none", "missing.wav", "lib/iTunes.m4a", "lib/silence.wav", "lib/a/broken.mp3", "lib/a/empty.ogg")
+    }
+    for said in ("holds no sound", "does not exist", "a format other than", "only silence", "is empty"):
+        assert said in errors
+
+
+def test_tag_names_folders_that_are_closed(library, monkeypatch):
+    scandir = os.scandir
+
+    def refuse(path):
+        if str(path) == "lib/a":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    code, shown, errors = library("lib")
+    assert code == 1 and shown.count("\n") == 3
+    assert errors == "\nNot done: 1 of 4 files\n  lib/a: the folder cannot be read: Permission denied\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of other systems are Unicode")
+def test_tag_survives_names_that_are_no_unicode(tag):
+    write_tone("b.wav", 0.75)
+    shutil.copy("b.wav", b"caf\xe9.wav")  # libsndfile does not take it
+    code, shown, errors = tag(".", "--csv", "out.csv", "--json", "out.json")
+    assert code == 1 and shown.startswith("b.wav: loud")
+    assert "\n  caf\ufffd.wav: " in errors and errors.count("\n") == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--csv", "none/out.csv"], "--csv is none/out.csv; the folder none is not there."),
+        (["--json", "lib/b.flac/out.json"], "the folder lib/b.flac is not there."),
+        (["--csv", "lib/b.flac"], "--csv is lib/b.flac; it must be a file that ends in .csv."),
+        (["--json", "out.csv"], "--json is out.csv; it must be a file that ends in .json."),
+        (["--csv", "x.csv"], "--csv is x.csv; it must be a file that ends in .csv."),
+    ],
+)
+def test_tag_refuses_outputs_before_the_work(library, monkeypatch, arguments, said):
+    monkeypatch.setattr("dl4mir_utils.tagging.file_tags", None)
+    Path("x.csv").mkdir()
+    before = Path("lib/b.flac").read_bytes()
+    code, shown, errors = library("lib", *arguments)
+    assert (code, shown) == (1, "") and said in errors and errors.count("\n") == 1
+    assert Path("lib/b.flac").read_bytes() == before
+
+
+def test_tag_says_that_a_table_cannot_be_written(library, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    code, shown, errors = library("lib", "--csv", "out.csv")
+    assert code == 1 and shown.count("\n") == 4
+    assert "out.csv cannot be written: No space left on device." in errors and "Traceback" not in errors
+
+
+def test_tag_keeps_what_is_done_when_interrupted(library, monkeypatch):
+    from dl4mir_utils import tagging
+
+    whole = tagging.file_tags
+
+    def stop(path, model):
+        if path.suffix == ".ogg":
+            raise KeyboardInterrupt
+        return whole(path, model)
+
+    monkeypatch.setattr(tagging, "file_tags", stop)
+    code, shown, errors = library("lib", "--csv", "out.csv", "--write-tags")
+    assert code == 1 and "Interrupted after 2 of 4 files." in errors and "DL4MIR_TAGS" not in shown
+    assert list(pd.read_csv("out.csv")["file"]) == LIBRARY[:2]
+
+
+def test_tag_writes_into_files_only_when_told_twice(library):
+    from mutagen.flac import FLAC
+
+    Path("lib/a/broken.mp3").write_bytes(b"no song at all" * 1000)
+    write_tone("lib/sun.au", 0.75)  # there is no field for tags in it
+    before = {path: path.read_bytes() for path in Path("lib").rglob("*") if path.is_file()}
+    code, shown, errors = library("lib", "--write-tags", "--top", "2")
+    assert code == 1 and "Not done: 1 of 6 files" in errors
+    assert "To be written into 5 files, for example into lib/b.flac:\n  DL4MIR_TAGS: loud; guitar\n" in shown
+    assert "Nothing was written into them." in shown
+    assert {path: path.read_bytes() for path in Path("lib").rglob("*") if path.is_file()} == before
+    code, shown, errors = library("lib", "--write-tags", "--top", "2", "--yes")
+    assert code == 1 and "Nothing" not in shown
+    assert "Not done: 2 of 6 files" in errors and "lib/sun.au: tags cannot be written" in errors
+    assert FLAC("lib/b.flac")["DL4MIR_TAGS"] == ["loud; guitar"]
+    changed = [path for path in before if path.read_bytes() != before[path]]
+    assert sorted(map(str, changed)) == sorted(LIBRARY) and len(list(Path("lib").rglob("*"))) == len(before) + 5
+
+
+def test_tag_asks_before_it_writes(library, monkeypatch):
+    from dl4mir_utils import cli
+
+    before = Path("lib/b.flac").read_bytes()
+    monkeypatch.setattr(cli, "_agreed", lambda: False)
+    assert library("lib", "--write-tags")[0] == 0 and Path("lib/b.flac").read_bytes() == before
+    monkeypatch.setattr(cli, "_agreed", lambda: True)
+    code, shown, _ = library("lib", "--write-tags")
+    assert code == 0 and "Nothing" not in shown and Path("lib/b.flac").read_bytes() != before
+
+
+def test_tag_as_it_is_shipped(tmp_path):
+    clip = Path(__file__).parents[1] / "data/mini/clips/grieg_01_1.ogg"  # an orchestra
+    shutil.copy(clip, tmp_path / "grieg.ogg")
+    command = [sys.executable, "-m", "dl4mir_utils", "tag", "grieg.ogg", "missing.mp3", "--top", "6"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1
+    (line,) = done.stdout.splitlines()
+    assert line.startswith("grieg.ogg: ") and "classical 0." in line and "techno" not in line
+    assert done.stderr == "\nNot done: 1 of 2 files\n  missing.mp3: the file does not exist\n"

@@ -1,0 +1,201 @@
+"""Tag whole files with a pretrained tagger, and write the tags into them."""
+
+import io
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import keras
+import numpy as np
+import soundfile
+
+from dl4mir_utils.data.audio import file_duration, load_audio
+from dl4mir_utils.data.loaders.folder import SUFFIXES
+from dl4mir_utils.errors import BadArgumentError
+from dl4mir_utils.models.musicnn import RATE, taggram
+
+FIELD = "DL4MIR_TAGS"
+WINDOW_S = 3  # what the taggers learned from; windows follow each other without overlap, as in the original's top_tags
+BLOCK_S = 100 * WINDOW_S  # decoded at once: 19 MB
+SILENCE = 1e-4  # of full scale: -80 dB, a few steps of 16 bits
+COMPARED = 2**18  # sample frames decoded at once to compare two files
+
+
+def sound_files(paths: Iterable[Path]) -> tuple[list[Path], dict[Path, str]]:
+    """Return all sound files among files and folders, each once.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+        Files are taken as they are. Folders are searched with all folders in them, in the order of the alphabet, for
+        names that end as sound files do, also those of formats that cannot be decoded here, so that decoding tells of
+        them. Hidden files and folders are passed over; links to folders are not followed.
+
+    Returns
+    -------
+    list of Path
+        The files, in order.
+    dict of Path to str
+        What is wrong, by folder: it may not be read, or no sound was found.
+    """
+    files, failures = [], {}
+    for path in paths:
+        if not path.is_dir():
+            files.append(path)
+            continue
+        closed: list[OSError] = []
+        found = []
+        for folder, subfolders, names in os.walk(path, onerror=closed.append):
+            subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+            seen = (Path(folder, name) for name in sorted(names) if not name.startswith("."))
+            found += [file for file in seen if file.suffix.lower() in SUFFIXES]
+        failures |= {Path(error.filename): f"the folder cannot be read: {error.strerror}" for error in closed}
+        if not found and not closed:
+            failures[path] = f"the folder holds no sound, that is no file that ends in {', '.join(SUFFIXES)}"
+        files += found
+    return list(dict.fromkeys(files)), failures
+
+
+def file_tags(path: Path, model: keras.Model) -> np.ndarray:
+    """Return how likely each tag is in a file: the mean over windows of three seconds, one after the other.
+
+    At most five minutes are in memory at a time. What is left over at the end, less than three seconds, is not heard.
+
+    Parameters
+    ----------
+    path : Path
+        WAV, FLAC, Ogg, MP3, AIFF or AU, of any length; a file shorter than three seconds gets silence added.
+    model : keras.Model
+        As `dl4mir_utils.models.taggram` takes it.
+
+    Returns
+    -------
+    float32 array (tags,)
+
+    Raises
+    ------
+    AudioDecodeError
+        The file is missing, is not audio, or holds no sound.
+    BadArgumentError
+        The file holds silence only, or samples that are no numbers.
+    """
+    duration_s = file_duration(path)
+    windows, peak, start_s = [], 0.0, 0
+    while start_s == 0 or start_s + WINDOW_S <= duration_s:
+        audio = load_audio(path, RATE, start_s, min(BLOCK_S, duration_s - start_s))
+        windows.append(taggram(audio, model, hop_s=WINDOW_S))
+        peak = max(peak, float(np.abs(audio).max()))
+        start_s += BLOCK_S
+    if peak < SILENCE:
+        raise BadArgumentError("holds only silence: there is nothing to tag")
+    return np.concatenate(windows).mean(axis=0)
+
+
+def write_tags(path: Path, tags: Sequence[str]) -> None:
+    """Write tags into a sound file, into a field of their own, and change nothing else in it.
+
+    The field is DL4MIR_TAGS: a Vorbis comment in Ogg and FLAC, an ID3v2 frame TXXX of that name in MP3, WAV and AIFF.
+    Its text is the tags with "; " between them. A field of that name from before is replaced, all others stay. The file
+    itself is never written to: a copy beside it gets the tags, is decoded and compared with the file sample by sample,
+    and then takes its place, with the same permissions. Thus a crash loses nothing. The time of change is new, by which
+    players and backups know.
+
+    Parameters
+    ----------
+    path : Path
+        The file; of a link, the file that it leads to.
+    tags : sequence of str
+        What to write.
+
+    Raises
+    ------
+    BadArgumentError
+        The file's format has no such field, its old tags are damaged so that they could not be kept, the folder cannot
+        be written to, or the copy sounds different. The file is as before.
+    """
+    from mutagen import MutagenError
+
+    path = path.resolve()
+    part = None
+    try:
+        # Its ending tells mutagen the format; a search through the folder passes over hidden files.
+        handle, part = tempfile.mkstemp(dir=path.parent, prefix=".dl4mir-", suffix=path.suffix)
+        os.close(handle)
+        shutil.copy2(path, part)
+        _add_field(path, Path(part), "; ".join(tags))
+        if not _same_samples(path, Path(part)):
+            raise BadArgumentError("tags cannot be written: the file would not sound the same; it is as before")
+        with Path(part).open("rb+") as file:
+            os.fsync(file.fileno())
+        Path(part).replace(path)
+    except (OSError, soundfile.SoundFileError, MutagenError) as error:
+        raise BadArgumentError(f"tags cannot be written: {getattr(error, 'strerror', None) or error}") from error
+    finally:
+        if part:
+            with suppress(OSError):  # it has taken the file's place
+                Path(part).unlink()
+
+
+def _add_field(path: Path, part: Path, text: str) -> None:
+    """Add the field to `part`, a copy of `path`."""
+    import mutagen
+    from mutagen.aiff import AIFF
+    from mutagen.flac import FLAC
+    from mutagen.id3 import ID3, TXXX, ID3NoHeaderError
+    from mutagen.mp3 import MP3
+    from mutagen.ogg import OggFileType
+    from mutagen.wave import WAVE
+
+    sound = mutagen.File(part)
+    if isinstance(sound, (FLAC, OggFileType)):
+        if sound.tags is None:
+            sound.add_tags()
+        if any("\ufffd" in value for _, value in sound.tags):
+            raise BadArgumentError("tags cannot be written: an old tag is not in UTF-8 and would be changed")
+        sound.tags[FIELD] = [text]
+        sound.save()
+        return
+    if not isinstance(sound, (MP3, WAVE, AIFF)):
+        raise BadArgumentError("tags cannot be written: the file is not MP3, Ogg, FLAC, WAV or AIFF")
+    # Old frames stay as they are: no translation to ID3v2.4, nothing from or to the ID3v1 tag at the end of an MP3.
+    if isinstance(sound, MP3):
+        try:
+            frames = ID3(part, translate=False, load_v1=False)
+        except ID3NoHeaderError:
+            frames = ID3()
+    else:
+        sound = type(sound)(part, translate=False)
+        if sound.tags is None:
+            sound.add_tags()
+        frames = sound.tags
+    frames.add(TXXX(encoding=0, desc=FIELD, text=[text]))
+    as_it_is = {"v2_version": 3 if frames.version < (2, 4, 0) else 4, "v23_sep": None}
+    if not isinstance(sound, MP3):
+        frames.save(part, **as_it_is)
+        return
+    head = io.BytesIO()
+    frames.save(head, v1=0, **as_it_is)
+    with path.open("rb") as source, part.open("wb") as file:
+        file.write(head.getvalue())
+        source.seek(frames.size)
+        shutil.copyfileobj(source, file)
+
+
+def _same_samples(one: Path, other: Path) -> bool:
+    """Decode two files in blocks and compare."""
+    with soundfile.SoundFile(one) as first, soundfile.SoundFile(other) as second:
+        if (first.samplerate, first.channels) != (second.samplerate, second.channels):
+            return False
+        return all(np.array_equal(left, right) for left, right in zip(_blocks(first), _blocks(second), strict=True))
+
+
+def _blocks(file: soundfile.SoundFile) -> Iterator[np.ndarray]:
+    """Yield all blocks, and an empty one at the end, which tells files of different length apart."""
+    while True:
+        block = file.read(COMPARED, dtype="float64")
+        yield block
+        if not len(block):
+            return

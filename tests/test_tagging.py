@@ -1,0 +1,224 @@
+"""Tags of whole files, and tags in files."""
+
+import stat
+import sys
+from pathlib import Path
+
+import keras
+import mutagen
+import numpy as np
+import pytest
+import soundfile
+from mutagen.id3 import APIC, COMM, ID3, TDRC, TIT2, TPE1, TXXX, TYER
+from mutagen.mp3 import MP3
+
+from dl4mir_utils import AudioDecodeError, BadArgumentError, tagging
+
+RATE = 16000
+
+
+@pytest.fixture
+def mean_of_square():
+    """A "tagger" whose one tag is the mean square of its window."""
+    audio = keras.Input((None, 1))
+    return keras.Model(audio, keras.layers.GlobalAveragePooling1D()(audio * audio))
+
+
+def test_file_tags_are_the_mean_over_windows_of_any_number_of_blocks(tmp_path, monkeypatch, mean_of_square):
+    rng = np.random.default_rng(0)
+    audio = rng.uniform(-1, 1, 20 * RATE) * np.repeat(np.linspace(0.1, 1, 20), RATE)
+    soundfile.write(tmp_path / "song.wav", audio, RATE, "FLOAT")
+    whole = tagging.file_tags(tmp_path / "song.wav", mean_of_square)
+    assert whole.shape == (1,) and whole.dtype == np.float32
+    # Six windows of 3 s; the last 2 s are not heard.
+    assert whole[0] == pytest.approx(np.mean(audio[: 18 * RATE] ** 2), rel=0.005)
+    monkeypatch.setattr(tagging, "BLOCK_S", 6)
+    longest = []
+    load = tagging.load_audio
+    monkeypatch.setattr(tagging, "load_audio", lambda *given: longest.append(len(load(*given))) or load(*given))
+    assert tagging.file_tags(tmp_path / "song.wav", mean_of_square) == pytest.approx(whole, rel=0.005)
+    assert longest == [6 * RATE] * 3  # what is in memory at a time; the last block, of 2 s, holds no window
+    soundfile.write(tmp_path / "song.wav", audio[: 6 * RATE + 100], RATE, "FLOAT")
+    assert tagging.file_tags(tmp_path / "song.wav", mean_of_square) == pytest.approx(
+        np.mean(audio[: 6 * RATE] ** 2), rel=0.005
+    )
+
+
+@pytest.mark.parametrize("samples", [1, 700, 3 * RATE - 1, 3 * RATE])
+def test_short_files_get_silence_added(tmp_path, mean_of_square, samples):
+    soundfile.write(tmp_path / "short.wav", np.full(samples, 0.5), RATE, "FLOAT")
+    given = tagging.file_tags(tmp_path / "short.wav", mean_of_square)
+    # A window begins 16 ms before the file and is 3.008 s long.
+    assert given[0] == pytest.approx(0.25 * min(samples, 2.992 * RATE) / (3.008 * RATE), rel=1e-3)
+
+
+def test_what_cannot_be_tagged(tmp_path, mean_of_square):
+    with pytest.raises(AudioDecodeError, match="does not exist"):
+        tagging.file_tags(tmp_path / "none.wav", mean_of_square)
+    for name, level, said in [("silence.wav", 0.0, "only silence"), ("nan.wav", np.nan, "finite")]:
+        soundfile.write(tmp_path / name, np.full(RATE, level), RATE, "FLOAT")
+        with pytest.raises(BadArgumentError, match=said):
+            tagging.file_tags(tmp_path / name, mean_of_square)
+
+
+def write_sound(path):
+    seconds = np.arange(2 * 44100) / 44100
+    soundfile.write(path, np.column_stack([np.sin(440 * seconds), np.sin(6000 * seconds)]) * 0.5, 44100)
+
+
+def frames():
+    """Return frames as programs write them: two values, a picture, a text that is not Latin, another TXXX."""
+    return [
+        TIT2(encoding=1, text=["Ночь"]),
+        TPE1(encoding=0, text=["One", "Two"]),
+        TXXX(encoding=0, desc="MOOD", text=["calm"]),
+        COMM(encoding=0, lang="eng", desc="", text=["a comment"]),
+        APIC(encoding=0, mime="image/png", type=3, desc="cover", data=b"\x89PNG" * 1000),
+    ]
+
+
+V1 = b"TAG" + b"Old title".ljust(30, b"\0") + b"An artist".ljust(30, b"\0") + b"\0" * 64 + b"\x08"
+
+
+def write_tagged(path, kind):
+    """Write a sound file with the tags of a kind."""
+    write_sound(path)
+    if kind.startswith(("vorbis", "opus", "flac")):
+        sound = mutagen.File(path)
+        sound["TITLE"], sound["genre"], sound["COMMENT"] = ["Ночь"], ["Rock", "Pop"], ["first", "second"]
+        sound.save()
+    elif kind in ("wav", "aiff"):
+        sound = mutagen.File(path)
+        sound.add_tags()
+        for frame in frames():
+            sound.tags.add(frame)
+        sound.save()
+    elif kind.startswith("mp3 2"):
+        tags = ID3()
+        for frame in [*frames(), TYER(encoding=0, text=["1999"]) if kind == "mp3 2.3" else TDRC(text=["1999-05"])]:
+            tags.add(frame)
+        tags.save(path, v2_version=int(kind[-1]), v23_sep=None)
+    if kind in ("mp3 2.3", "mp3 v1"):
+        with path.open("ab") as file:
+            file.write(V1)
+
+
+def tags_of(path):
+    """Return all tags, as they are in the file, but for our field."""
+    sound = mutagen.File(path)
+    if isinstance(sound, MP3):
+        try:
+            tags = ID3(path, translate=False, load_v1=False)
+        except mutagen.id3.ID3NoHeaderError:
+            return [], None, None
+    elif isinstance(sound.tags, ID3):
+        tags = type(sound)(path, translate=False).tags
+    else:
+        tags = sound.tags or []
+    if isinstance(tags, ID3):
+        ours = tags.pop(f"TXXX:{tagging.FIELD}", None)
+        return sorted(map(repr, tags.values())), tags.version, ours and list(ours.text)
+    ours = [value for key, value in tags if key == tagging.FIELD]
+    return [pair for pair in tags if pair[0] != tagging.FIELD], getattr(tags, "vendor", None), ours or None
+
+
+KINDS = [
+    *[("a.mp3", kind) for kind in ("mp3 2.3", "mp3 2.4", "mp3 v1", "mp3 without")],
+    *[("a.wav", kind) for kind in ("wav", "wav without")],
+    *[("a.aiff", kind) for kind in ("aiff", "aiff without")],
+    *[("a.flac", kind) for kind in ("flac", "without")],
+    *[("a.ogg", "vorbis"), ("a.ogg", "without"), ("a.opus", "opus")],
+]
+
+
+@pytest.mark.parametrize(("name", "kind"), KINDS)
+def test_tags_are_written_and_nothing_else_changes(tmp_path, name, kind):
+    path = tmp_path / name
+    if name == "a.opus":
+        soundfile.write(path, np.zeros((48000, 2)), 48000, format="OGG", subtype="OPUS")
+    write_tagged(path, kind) if name != "a.opus" else None
+    path.chmod(0o640)
+    before, sound = path.read_bytes(), soundfile.read(path)
+    others, version, ours = tags_of(path)
+    assert ours is None and (len(others) >= 3 or "without" in kind or kind in ("mp3 v1", "opus"))
+    for tags in (["guitar", "no vocals", "slow"], ["techno"]):
+        tagging.write_tags(path, tags)
+        np.testing.assert_array_equal(soundfile.read(path)[0], sound[0])
+        now, version_now, ours = tags_of(path)
+        assert ours == ["; ".join(tags)] and now == others
+        assert version_now == version or version is None
+        assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640 or sys.platform == "win32"
+    after = path.read_bytes()
+    if name == "a.mp3":  # byte by byte: all that is no ID3v2, the old ID3v1 tag included
+        size = ID3(path, load_v1=False).size
+        assert before.endswith(after[size:]) and len(after[size:]) >= len(before) - 20000
+        assert after.endswith(V1) == before.endswith(V1) == (kind in ("mp3 2.3", "mp3 v1"))
+    if name in ("a.wav", "a.flac"):  # the samples are in one piece there, too
+        assert after.count(before[-3000:] if name == "a.flac" else before[60:9000]) == 1
+
+
+def test_a_link_stays_a_link(tmp_path):
+    write_sound(tmp_path / "song.flac")
+    (tmp_path / "link.flac").symlink_to("song.flac")
+    tagging.write_tags(tmp_path / "link.flac", ["rock"])
+    assert (tmp_path / "link.flac").is_symlink() and tags_of(tmp_path / "song.flac")[2] == ["rock"]
+
+
+def refuse(*_):
+    raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    ("where", "what", "said"),
+    [
+        ("dl4mir_utils.tagging._same_samples", lambda *_: False, "would not sound the same"),
+        ("dl4mir_utils.tagging._add_field", refuse, "No space left on device"),
+        ("pathlib.Path.replace", refuse, "No space left on device"),
+        ("tempfile.mkstemp", refuse, "No space left on device"),
+        ("shutil.copy2", refuse, "No space left on device"),
+    ],
+)
+def test_a_failure_leaves_the_file_as_it_was(tmp_path, monkeypatch, where, what, said):
+    path = tmp_path / "song.mp3"
+    write_tagged(path, "mp3 2.3")
+    before = path.read_bytes()
+    monkeypatch.setattr(where, what if "mkstemp" not in where and "copy2" not in where else lambda *_, **__: refuse())
+    with pytest.raises(BadArgumentError, match=said):
+        tagging.write_tags(path, ["rock"])
+    assert path.read_bytes() == before and [path.name for path in tmp_path.iterdir()] == ["song.mp3"]
+
+
+def test_files_that_sound_different_are_told_apart(tmp_path):
+    audio = np.random.default_rng(0).uniform(-1, 1, 2 * tagging.COMPARED + 5)
+    paths = [tmp_path / f"{number}.wav" for number in range(4)]
+    changed = audio.copy()
+    changed[-1] += 0.01
+    for path, samples in zip(paths, (audio, audio, changed, audio[:-5]), strict=True):
+        soundfile.write(path, samples, RATE, "FLOAT")
+    assert [tagging._same_samples(paths[0], path) for path in paths] == [True, True, False, False]
+    assert not tagging._same_samples(paths[3], paths[0])
+
+
+def test_files_without_a_place_for_tags_are_refused(tmp_path):
+    path = tmp_path / "song.au"
+    write_sound(path)
+    before = path.read_bytes()
+    with pytest.raises(BadArgumentError, match="not MP3, Ogg, FLAC, WAV or AIFF"):
+        tagging.write_tags(path, ["rock"])
+    with pytest.raises(BadArgumentError, match="No such file"):
+        tagging.write_tags(Path(tmp_path / "none.mp3"), ["rock"])
+    assert path.read_bytes() == before and [path.name for path in tmp_path.iterdir()] == ["song.au"]
+
+
+def test_old_tags_that_would_change_are_refused(tmp_path):
+    path = tmp_path / "song.flac"
+    write_sound(path)
+    sound = mutagen.File(path)
+    sound["TITLE"] = ["Café"]
+    sound.save()
+    path.write_bytes(path.read_bytes().replace("Café".encode(), b"Caf\xe9!"))  # Latin-1, as some old programs wrote
+    before = path.read_bytes()
+    with pytest.raises(BadArgumentError, match="UTF-8"):
+        tagging.write_tags(path, ["rock"])
+    assert path.read_bytes() == before
