@@ -188,7 +188,7 @@ def test_it_is_downloaded_once_and_tags_a_song(weights, tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="the published file is not beside the repository")
-def test_the_published_weights_answer_as_the_original:
+def test_the_published_weights_answer_as_the_original():
     path = REAL / "music_tagger_crnn" / NAME
     spectrogram = some_decibels()
     answer = behind_decibels(path)(spectrogram.T[np.newaxis, :, :, np.newaxis], training=False).numpy()[0]
