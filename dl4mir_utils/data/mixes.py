@@ -264,7 +264,7 @@ def some_music(rng: np.random.Generator, music: list[np.ndarray], samples: int) 
 def voice_track(rng: np.random.Generator, lines: list[Line], samples: int) -> tuple[np.ndarray, tuple[Segment, ...]]:
     """Put lines of one speaker one after another with pauses; return the track and when it sounds."""
     voice, spans = np.zeros(samples, np.float32), []
-    style = rng.integers(3)  # lines without a break, a breath after each as in most verses, or far apart
+    dense = rng.random() < 0.25  # verse without a break, or lines far apart
     place = int(rng.uniform(-4, 5) * RATE)
     while place < samples:
         line = lines[rng.integers(len(lines))]
@@ -277,7 +277,7 @@ def voice_track(rng: np.random.Generator, lines: list[Line], samples: int) -> tu
             gain = LEVEL / (32767 * line.rms) * decibel(rng.normal(0, 2))
             voice[place + first : place + last] += gain * sound[first:last]
             spans += [(place / RATE + start / speed, place / RATE + end / speed, "sing") for start, end in line.spans]
-        pause_s = (rng.uniform(0.05, 0.6), rng.uniform(0.4, 2.0), 0.3 + rng.exponential(3.0))[style]
+        pause_s = rng.uniform(0.05, 0.6) if dense else 0.3 + rng.exponential(3.0)
         place += length + int(pause_s * RATE)
     end_s = samples / RATE
     inside = [(max(0.0, start), min(end, end_s), label) for start, end, label in spans if start < end_s and end > 0]
