@@ -48,8 +48,8 @@ def test_file_tags_are_the_mean_over_windows_of_any_number_of_blocks(tmp_path, m
 def test_short_files_get_silence_added(tmp_path, mean_of_square, samples):
     soundfile.write(tmp_path / "short.wav", np.full(samples, 0.5), RATE, "FLOAT")
     given = tagging.file_tags(tmp_path / "short.wav", mean_of_square)
-    # A window begins 16 ms before the file and is 3.008 s long.
-    assert given[0] == pytest.approx(0.25 * min(samples, 2.992 * RATE) / (3.008 * RATE), rel=1e-3)
+    # A window is 3.008 s long; `taggram` mirrors 16 ms at both ends of the file.
+    assert given[0] == pytest.approx(0.25 * min(samples + 512, 48128) / 48128, rel=1e-3)
 
 
 def test_what_cannot_be_tagged(tmp_path, mean_of_square):
