@@ -30,7 +30,7 @@ RATE, HOP, WINDOW = 16000, 256, 512  # Hz, samples, samples
 MELS = 96
 PATCH = 187  # frames that the taggers learned from: 3 s
 EXCERPT = (PATCH - 1) * HOP + WINDOW  # samples that those frames are made of: 3.008 s
-BATCH = 8  # excerpts at once
+BATCH = 4  # excerpts at once: more are no faster (benchmarks/tagging.py)
 FEATURES = 753  # per frame
 TrainedOn = Literal["mtt", "msd"]
 # fmt: off
