@@ -11,8 +11,8 @@ cores. No real song is used, nor any voice or artist of the valid and test split
 2. music: excerpts of ten seconds from 564 pieces of Debian's games (tools/singing_music.csv) and the training music of
    `mini/singing`; excerpts that the tagger musicnn finds vocal are left out,
 3. mixes of both by the mixer of `mini/singing`, as the detector's front end hears them,
-4. training of the detector's judge, keeping a running average of its weights,
-5. threshold and median filter: those of best frame accuracy on fixed validation mixes of `mini/singing`.
+4. training of the detector's two judges, keeping a running average of their weights,
+5. choice of threshold and median filter by the frame accuracy on fixed validation mixes of `mini/singing`.
 
 In 4 and 5, the short pauses between lines count more than other frames: songs have many more of them than mixes, and
 fill them with echoes and second voices, through which a detector too easily hears the singing go on.
@@ -43,7 +43,7 @@ from dl4mir_utils.data import load
 from dl4mir_utils.data.mixes import Line, mix_song, where_it_sounds
 from dl4mir_utils.data.segments import Segment, frame_labels
 from dl4mir_utils.models.musicnn import HOP, MTT_TAGS, RATE, load_musicnn, musicnn
-from dl4mir_utils.models.singing import STEP, WEIGHTS, build_front_end, build_judge
+from dl4mir_utils.models.singing import JUDGES, STEP, WEIGHTS, build_front_end, build_judges
 from dl4mir_utils.models.weights import save_weights
 from dl4mir_utils.singing import smooth
 
@@ -263,31 +263,52 @@ def main() -> None:
 
 
 def train(data: tuple, valid: tuple, arguments: argparse.Namespace) -> None:
-    """Train the judge, choose its threshold and filter, write both."""
-    keras.utils.set_random_seed(arguments.seed)
-    judge = build_judge()
+    """Train the judges, choose threshold and filter for their mean, write all."""
+    judges = build_judges()
+    for number in range(JUDGES):
+        fit(judges.get_layer(f"judge_{number}"), data, arguments.epochs, arguments.seed + number)
+    threshold, frames = choose(judges, valid)
+    save_weights(judges, arguments.out, threshold=np.array(threshold), median_frames=np.array(frames))
+    print(f"{arguments.out}: {judges.count_params():,} weights, {arguments.out.stat().st_size / 1e6:.2f} MB")
+
+
+def fit(judge: keras.Model, data: tuple, epochs: int, seed: int) -> None:
+    """Train a judge."""
+    keras.utils.set_random_seed(seed)
     steps = len(data[-1]) // BATCH
-    rate = keras.optimizers.schedules.CosineDecay(
-        1e-5, steps * arguments.epochs, warmup_target=LEARNING_RATE, warmup_steps=100
-    )
+    rate = keras.optimizers.schedules.CosineDecay(1e-5, steps * epochs, warmup_target=LEARNING_RATE, warmup_steps=100)
     optimizer = keras.optimizers.AdamW(rate, weight_decay=1e-4, use_ema=True, ema_momentum=0.995)
     loss = keras.losses.BinaryCrossentropy(label_smoothing=0.02)
     # With a last axis of one, Keras takes a weight for each frame.
     framewise = keras.Model(judge.inputs, keras.ops.expand_dims(judge.output, -1))
     framewise.compile(optimizer, loss, jit_compile=False)
-    framewise.fit(batches(data, arguments.seed), steps_per_epoch=steps, epochs=arguments.epochs, verbose=2)
-    probability = judge.predict(list(valid[:2]), verbose=0)
+    framewise.fit(batches(data, seed), steps_per_epoch=steps, epochs=epochs, verbose=2)
+
+
+def choose(judges: keras.Model, valid: tuple) -> tuple[float, int]:
+    """Return threshold and length of the median filter in frames, from validation mixes.
+
+    The filter is the best one. The threshold is the highest whose accuracy is within one standard error, over mixes,
+    of the best (Breiman et al., 1984, have this rule for pruning trees): songs have more than mixes to be taken for
+    singing.
+    """
+    probability = judges.predict(list(valid[:2]), verbose=0)
     truth, weight = valid[2].astype(int), weights(valid[2])
+    in_mix, thresholds = weight.sum(axis=1), np.arange(5, 96) / 100
     best = (0.0, 0.0, 0)
     for frames in (1, 3, 5, 7, 9, 11):
         smoothed = np.stack([smooth(clip, frames) for clip in probability])
-        for threshold in np.arange(5, 96) / 100:
-            right = np.average((smoothed >= threshold) == truth, weights=weight)
-            best = max(best, (float(right), float(threshold), frames))
+        right = np.array([np.sum(((smoothed >= value) == truth) * weight, axis=1) for value in thresholds])
+        accuracy = right.sum(axis=1) / in_mix.sum()
+        top = accuracy.argmax()
+        error = np.sqrt(np.sum((right[top] - accuracy[top] * in_mix) ** 2)) / in_mix.sum()
+        highest = thresholds[accuracy >= accuracy[top] - error].max()
+        best = max(best, (float(accuracy[top]), float(highest), frames))
     auc = roc_auc_score(truth.ravel(), probability.ravel())
-    print(f"validation mixes: AUC {auc:.3f}, accuracy {best[0]:.3f} at {best[1]:.2f}, median of {best[2]} frames")
-    save_weights(judge, arguments.out, threshold=np.array(best[1]), median_frames=np.array(best[2]))
-    print(f"{arguments.out}: {judge.count_params():,} weights, {arguments.out.stat().st_size / 1e6:.2f} MB")
+    print(
+        f"validation mixes: AUC {auc:.3f}, accuracy {best[0]:.3f}; threshold {best[1]:.2f}, median of {best[2]} frames"
+    )
+    return best[1:]
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from dl4mir_utils.models.weights import load_weights
 STEP = 8  # frames of 16 ms to one decision
 MELS = 80
 WEIGHTS = "singing_detector.npz"
+JUDGES = 2  # networks trained alike, from other random weights
 
 
 class SingingDetector(NamedTuple):
@@ -62,13 +63,14 @@ def singing_detector() -> SingingDetector:
         The weights are not there.
     """
     audio = keras.Input((None, 1), name="audio")
-    front_end, judge = build_front_end(), build_judge()
+    front_end = build_front_end()
     load_musicnn(front_end)
+    judges = build_judges()
     path = course_file(f"pretrained/{WEIGHTS}")
-    load_weights(judge, path)
+    load_weights(judges, path)
     with np.load(path) as arrays:
         threshold, median_frames = float(arrays["threshold"]), int(arrays["median_frames"])
-    model = keras.Model(audio, judge(front_end(audio)), name="singing_detector")
+    model = keras.Model(audio, judges(front_end(audio)), name="singing_detector")
     return SingingDetector(model, STEP * HOP / RATE, threshold, median_frames)
 
 
@@ -91,7 +93,23 @@ def build_front_end() -> keras.Model:
     return keras.Model(audio, [log_mel, heard], name="front_end")
 
 
-def build_judge() -> keras.Model:
+def build_judges() -> keras.Model:
+    """Return judges, as `build_judge` gives them, with the mean of their answers: together they err less.
+
+    Returns
+    -------
+    keras.Model
+        Its layer `judge_0` is the first of them, and so on; so begin the names of their weights.
+    """
+    log_mel, heard = keras.Input((None, MELS)), keras.Input((None, FEATURES))
+    answers = []
+    for number in range(JUDGES):
+        with keras.name_scope(f"judge_{number}"):
+            answers.append(build_judge(f"judge_{number}")([log_mel, heard]))
+    return keras.Model([log_mel, heard], layers.average(answers), name="judges")
+
+
+def build_judge(name: str = "judge") -> keras.Model:
     """Return what is trained: log-mel and features, as `build_front_end` gives them, to probability (batch, steps).
 
     A CNN of 60 000 weights looks at eight frames per step, a small layer at the tagger's features (which know
@@ -116,7 +134,7 @@ def build_judge() -> keras.Model:
     z = layers.Concatenate()([x, layers.Dropout(0.2)(y)])
     z = layers.Bidirectional(layers.LSTM(32, return_sequences=True, name="cells"), name="lstm")(z)
     probability = layers.Dense(1, activation="sigmoid", name="sing")(z)
-    return keras.Model([log_mel, heard], ops.squeeze(probability, axis=2), name="judge")
+    return keras.Model([log_mel, heard], ops.squeeze(probability, axis=2), name=name)
 
 
 def without_mean(x: keras.KerasTensor, length: int, share: float = 1.0) -> keras.KerasTensor:
