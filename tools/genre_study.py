@@ -19,22 +19,11 @@ import notebooks as nbs
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "data" / "results" / "genre_study.csv"
+NOTEBOOK = ROOT / "notebooks" / "05b_genre.ipynb"
 COLUMNS = ["task", "system", "split", "fold", "seed", "correct", "clips", "macro_recall", "seconds"]
 BASELINE = "MFCC + SVM"
 NETWORKS = ["time_cnn", "cnn3x3", "multi_kernel", "crnn", "cnn1d"]
 DEFAULT_MOMENTUM = "cnn3x3 (momentum 0.99)"
-
-
-def notebook_namespace() -> dict:
-    """Execute the notebook's imports and its cells tagged `model`; return what they define."""
-    notebook = nbs.read(ROOT / "notebooks" / "05b_genre.ipynb")
-    code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
-    imports = next(source for source in code if source.startswith("import keras"))
-    models = [cell.source for cell in notebook.cells if "model" in nbs.tags(cell)]
-    namespace: dict = {}
-    for source in [imports, *models]:
-        exec(source, namespace)
-    return namespace
 
 
 def planned_runs(seeds: int, leaky_seeds: int) -> list[tuple[str, str, str, int, int]]:
@@ -52,7 +41,7 @@ def planned_runs(seeds: int, leaky_seeds: int) -> list[tuple[str, str, str, int,
 
 def run_baseline(data) -> np.ndarray:
     """Train the notebook's SVM on its MFCC statistics; return predicted labels of the test clips."""
-    notebook = notebook_namespace()
+    notebook = nbs.namespace(NOTEBOOK)
     features = np.array([notebook["mfcc_statistics"](data.audio(name)) for name in data.frame.index])
     labels, is_test = data.labels(), (data.frame.split == "test").to_numpy()
     return notebook["svm"]().fit(features[~is_test], labels[~is_test]).predict(features[is_test])
@@ -63,7 +52,7 @@ def run_network(system: str, data, seed: int) -> np.ndarray:
     import keras
 
     keras.utils.set_random_seed(seed)
-    notebook = notebook_namespace()
+    notebook = nbs.namespace(NOTEBOOK)
     if system == DEFAULT_MOMENTUM:
         notebook["normalise"] = lambda x: keras.layers.BatchNormalization()(x)
     model = notebook["build"](notebook[system.split()[0]], classes=len(data.classes))

@@ -95,6 +95,18 @@ def tags(cell: NotebookNode) -> list[str]:
 # --- text between markers -----------------------------------------------------------------------------------------
 
 
+def namespace(path: Path) -> dict:
+    """Execute a notebook's imports and its cells tagged `model`; return what they define."""
+    notebook = read(path)
+    code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    imports = next(source for source in code if "import keras" in source)
+    models = [cell.source for cell in notebook.cells if "model" in tags(cell)]
+    defined: dict = {}
+    for source in [imports, *models]:
+        exec(source, defined)
+    return defined
+
+
 def fill(text: str, marker: str, content: str) -> str:
     """Replace what stands between ``<!-- marker -->`` and ``<!-- /marker -->``.
 

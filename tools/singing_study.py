@@ -24,6 +24,7 @@ import notebooks as nbs
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "data" / "results" / "singing_study.csv"
+NOTEBOOK = ROOT / "notebooks" / "05a_singing.ipynb"
 BASELINES = ["always sing", "loudness", "MFCC + forest"]
 NETWORKS = ["lstm_bi", "schlueter", "crnn", "lstm", "leglaive"]
 KEPT = "schlueter (means kept)"  # without taking each band's mean away
@@ -31,18 +32,6 @@ TUNED = ["schlueter", "lstm_bi"]
 DETECTOR = "pretrained detector"
 KNOWN_ARTIST = "Jonathan Coulton"  # of 12 of the 17 real songs
 VALID_MIXES, TEST_MIXES = 64, 128
-
-
-def notebook_namespace() -> dict:
-    """Execute the notebook's imports and its cells tagged `model`; return what they define."""
-    notebook = nbs.read(ROOT / "notebooks" / "05a_singing.ipynb")
-    code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
-    imports = next(source for source in code if "import keras" in source)
-    models = [cell.source for cell in notebook.cells if "model" in nbs.tags(cell)]
-    namespace: dict = {}
-    for source in [imports, *models]:
-        exec(source, namespace)
-    return namespace
 
 
 def planned_runs(seeds: int) -> list[tuple[str, int]]:
@@ -122,7 +111,7 @@ def do_run(run: tuple[str, int]) -> list[dict]:
 
     keras.backend.clear_session()
     system, seed = run
-    notebook, mixes = notebook_namespace(), made_songs()
+    notebook, mixes = nbs.namespace(NOTEBOOK), made_songs()
     mixes.mix("train", 0)  # decodes
     if system == DETECTOR:
         listen, frames, threshold = make_detector()
