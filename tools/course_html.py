@@ -201,6 +201,8 @@ def attribution_works(tables: Iterable[Path]) -> dict[str, list[dict[str, Any]]]
     for table in tables:
         with table.open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
+                if "licence" not in row:  # a table about works that another one lists: mini/tags.csv
+                    break
                 row.setdefault("title", row.get("instrument"))
                 counts[tuple((row.get(column) or "").strip() for column in columns)] += 1
     works: dict[str, list[dict[str, Any]]] = {}
