@@ -1,16 +1,18 @@
 """The course's figures. Each function draws into `ax` (a new figure by default) and returns it."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from dl4mir_utils.environment import COLOURS
 from dl4mir_utils.errors import BadArgumentError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LINE_STYLES = ("-", "--", ":", "-.")
 MARKERS = "osD^vPX"
@@ -317,7 +319,7 @@ def plot_roc(
 
 
 def plot_tag_scores(
-    scores: Mapping[str, pd.Series],
+    scores: "Mapping[str, pd.Series]",
     chance: float | None = None,
     xlabel: str = "",
     ax: Axes | None = None,

@@ -1,15 +1,13 @@
 """Find singing in whole songs with any network that gives a probability per frame."""
 
 import math
-from collections.abc import Callable
-from functools import lru_cache
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from dl4mir_utils.data.segments import Segment
 from dl4mir_utils.errors import BadArgumentError
+from dl4mir_utils.inference import as_graph, checked_audio
 from dl4mir_utils.metrics import checked_frames
 
 RATE = 16000
@@ -48,12 +46,7 @@ def sung_probability(audio: np.ndarray, model: keras.Model, hop_s: float) -> np.
         The audio is empty, not one-dimensional or not made of finite floats, the model takes audio of one
         length only, or its frames are not `hop_s` long.
     """
-    audio = np.asarray(audio)
-    if audio.ndim != 1 or not len(audio) or audio.dtype.kind != "f" or not np.isfinite(audio).all():
-        raise BadArgumentError(
-            f"audio has shape {audio.shape} and type {audio.dtype}; it must be a row of finite floats in [-1, 1] at "
-            "16 kHz, as load_audio gives it."
-        )
+    audio = checked_audio(audio, RATE)
     hop = round(hop_s * RATE)
     if hop < 1 or abs(hop_s * RATE - hop) > 1e-6:
         raise BadArgumentError(f"hop_s is {hop_s}; it must be a whole number of samples at 16 kHz, such as 0.016.")
@@ -66,7 +59,7 @@ def sung_probability(audio: np.ndarray, model: keras.Model, hop_s: float) -> np.
     samples = math.ceil(len(audio) / grid) * grid
     window = min(samples, block + 2 * context)
     frames = np.empty(samples // hop, np.float32)
-    answer = _answer(model)
+    answer = as_graph(model)
     for start in range(0, max(1, samples - 2 * context), block):
         # The first window has no context before, the last none after it: they begin and end with the song.
         first = min(start, samples - window)
@@ -76,14 +69,6 @@ def sung_probability(audio: np.ndarray, model: keras.Model, hop_s: float) -> np.
         cut = context if first else 0
         frames[(first + cut) // hop : (first + window) // hop] = kept[cut // hop :]
     return frames[: math.ceil(len(audio) / hop)]
-
-
-@lru_cache(maxsize=8)
-def _answer(model: keras.Model) -> Callable[[np.ndarray], tf.Tensor]:
-    """Return the model as one graph for audio of every length: it is made once, not for every length and every song."""
-    return tf.function(
-        lambda audio: model(audio, training=False), input_signature=[tf.TensorSpec((1, None, 1), tf.float32)]
-    )
 
 
 def _one_row(answer: np.ndarray, frames: int, hop_s: float) -> np.ndarray:

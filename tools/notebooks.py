@@ -92,9 +92,6 @@ def tags(cell: NotebookNode) -> list[str]:
     return cell.metadata.get("tags", [])
 
 
-# --- text between markers -----------------------------------------------------------------------------------------
-
-
 def namespace(path: Path) -> dict:
     """Execute a notebook's imports and its cells tagged `model`; return what they define."""
     notebook = read(path)
@@ -105,6 +102,9 @@ def namespace(path: Path) -> dict:
     for source in [imports, *models]:
         exec(source, defined)
     return defined
+
+
+# --- text between markers -----------------------------------------------------------------------------------------
 
 
 def fill(text: str, marker: str, content: str) -> str:

@@ -11,7 +11,7 @@ for rhythm; three residual layers follow. `musicnn_vgg` is the plain network tha
 
 import math
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +23,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from dl4mir_utils.data.loaders.mini import course_file
 from dl4mir_utils.errors import BadArgumentError
+from dl4mir_utils.inference import as_graph, checked_audio
 from dl4mir_utils.layers import LogMel
 from dl4mir_utils.models.weights import load_weights
 
@@ -135,7 +136,7 @@ def taggram(audio: np.ndarray, model: keras.Model, hop_s: float = 1.0, sample_ra
     BadArgumentError
         The audio is empty, not one-dimensional or not made of finite floats, or `hop_s` is not positive.
     """
-    return _by_window(audio, _as_graph(model), model.input_shape[1] or EXCERPT, hop_s, sample_rate)
+    return _by_window(audio, as_graph(model), model.input_shape[1] or EXCERPT, hop_s, sample_rate)
 
 
 def embeddings(
@@ -168,18 +169,13 @@ def embeddings(
     """
     if layer not in {inside.name for inside in model.layers}:
         raise BadArgumentError(f"{model.name} has no layer {layer!r}: that is one of musicnn's or musicnn_vgg's.")
-    return _by_window(audio, _as_graph(model, layer), model.input_shape[1] or EXCERPT, hop_s)
+    return _by_window(audio, as_graph(model, layer), model.input_shape[1] or EXCERPT, hop_s)
 
 
 def _by_window(
     audio: np.ndarray, answer: Callable[[np.ndarray], tf.Tensor], window: int, hop_s: float, sample_rate: int = RATE
 ) -> np.ndarray:
-    audio = np.asarray(audio)
-    if audio.ndim != 1 or not len(audio) or audio.dtype.kind != "f" or not np.isfinite(audio).all():
-        raise BadArgumentError(
-            f"audio has shape {audio.shape} and type {audio.dtype}; it must be a row of finite floats in [-1, 1], as "
-            "load_audio gives it."
-        )
+    audio = checked_audio(audio, sample_rate)
     hop = round(hop_s * sample_rate) if math.isfinite(hop_s) else 0
     if hop < 1:
         raise BadArgumentError(f"hop_s is {hop_s}; it must be positive, such as 1.0.")
@@ -194,16 +190,6 @@ def _by_window(
         part = np.pad(part, (0, stop - start - len(part)))
         answers.append(answer(sliding_window_view(part, window)[::hop, :, np.newaxis]).numpy())
     return np.concatenate(answers)
-
-
-@lru_cache(maxsize=8)
-def _as_graph(model: keras.Model, layer: str | None = None) -> Callable[[np.ndarray], tf.Tensor]:
-    """Return the model, or its part up to a layer, as one graph for batches of every size: it is made only once."""
-    if layer:
-        model = keras.Model(model.input, model.get_layer(layer).output)
-    return tf.function(
-        lambda audio: model(audio, training=False), input_signature=[tf.TensorSpec((None, None, 1), tf.float32)]
-    )
 
 
 def _weights(network: str, trained_on: str) -> Path:
