@@ -1,7 +1,8 @@
-"""Front ends that run inside the model, built on Kapre: log-mel spectrogram, gain control and augmentation."""
+"""Layers: front ends built on Kapre (log-mel spectrogram, gain control, augmentation), and the non-local block."""
 
 from dl4mir_utils.layers.augment import PitchShift, RandomGain, SpecAugment
 from dl4mir_utils.layers.logmel import LogMel
+from dl4mir_utils.layers.nonlocal_block import NonLocal
 from dl4mir_utils.layers.pcen import Pcen
 
-__all__ = ["LogMel", "Pcen", "PitchShift", "RandomGain", "SpecAugment"]
+__all__ = ["LogMel", "NonLocal", "Pcen", "PitchShift", "RandomGain", "SpecAugment"]
