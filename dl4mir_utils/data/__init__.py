@@ -7,6 +7,7 @@
 from dl4mir_utils.data.audio import audio_cache, load_audio
 from dl4mir_utils.data.download import data_sets, fetch, remove, verify
 from dl4mir_utils.data.loaders.choi import FeatureSet
+from dl4mir_utils.data.loaders.hetrec import ListeningSet
 from dl4mir_utils.data.loaders.mini import data_root
 from dl4mir_utils.data.mixes import SingingMixes
 from dl4mir_utils.data.segments import frame_labels, merge_segments
@@ -16,6 +17,7 @@ from dl4mir_utils.data.table import ClipTable
 __all__ = [
     "ClipTable",
     "FeatureSet",
+    "ListeningSet",
     "SingingMixes",
     "audio_cache",
     "data_root",

@@ -283,6 +283,24 @@ DATA_SETS: dict[str, DataSet] = {
             files=_listed("choi_transfer"),
         ),
         DataSet(
+            name="hetrec_lastfm",
+            title="HetRec 2011 Last.fm 2K: how often 1892 people played 17 632 artists",
+            purpose="recommendation, no audio",
+            licence="non-commercial use",
+            homepage="https://grouplens.org/datasets/hetrec-2011/",
+            url_state="original address; its keepers publish no checksum, the SHA-256 is that of the library OmniRec",
+            split="none published",
+            groups="listeners; plays of one are held back to test on",
+            files=(
+                RemoteFile(
+                    "hetrec2011-lastfm-2k.zip",
+                    "https://files.grouplens.org/datasets/hetrec2011/hetrec2011-lastfm-2k.zip",
+                    checksum="sha256:6738f48195667ff03caaab4d32ca9a3133d8cc026b7c3cdaf6ce1010e913c59c",
+                    extract=True,
+                ),
+            ),
+        ),
+        DataSet(
             name="music_tagger_crnn",
             title="MusicTaggerCRNN: published weights (Choi et al. 2016)",
             purpose="weights of a tagging network",

@@ -12,6 +12,7 @@ from dl4mir_utils.data.loaders.choi import FeatureSet, load_choi_transfer
 from dl4mir_utils.data.loaders.fma import load_fma
 from dl4mir_utils.data.loaders.folder import load_folder
 from dl4mir_utils.data.loaders.gtzan import load_gtzan
+from dl4mir_utils.data.loaders.hetrec import ListeningSet, load_hetrec_lastfm
 from dl4mir_utils.data.loaders.magnatagatune import load_magnatagatune
 from dl4mir_utils.data.loaders.mini import load_mini
 from dl4mir_utils.data.loaders.mini_singing import load_mini_singing
@@ -33,7 +34,7 @@ MINI_LOADERS: dict[str, Callable[[], ClipTable | SingingMixes]] = {
     "mini/singing": load_mini_singing,
 }
 # What is fetched, and one's own: these take the folder, then the options.
-LOADERS: dict[str, Callable[..., ClipTable | FeatureSet]] = {
+LOADERS: dict[str, Callable[..., ClipTable | FeatureSet | ListeningSet]] = {
     "fma_small": partial(load_fma, subset="small"),
     "fma_medium": partial(load_fma, subset="medium"),
     "fma_large": partial(load_fma, subset="large"),
@@ -43,13 +44,16 @@ LOADERS: dict[str, Callable[..., ClipTable | FeatureSet]] = {
     "jamendolyrics": load_jamendolyrics,
     "magnatagatune": load_magnatagatune,
     "ultrastar_cc": load_ultrastar_cc,
+    "hetrec_lastfm": load_hetrec_lastfm,
     **{f"choi_transfer/{task}": partial(load_choi_transfer, task=task) for task in CHOI_TASKS},
     "folder": load_folder,
 }
 NAMES = (*MINI_LOADERS, *LOADERS)
 
 
-def load(name: str, root: str | Path | None = None, **options: Any) -> ClipTable | FeatureSet | SingingMixes:
+def load(
+    name: str, root: str | Path | None = None, **options: Any
+) -> ClipTable | FeatureSet | ListeningSet | SingingMixes:
     """Load a data set by name.
 
     Parameters
@@ -75,6 +79,7 @@ def load(name: str, root: str | Path | None = None, **options: Any) -> ClipTable
           default, count as singing.
         - "choi_transfer/gtzan_genre", and "ballroom_extended", "emoMusic", "gtzan_speechmusic",
           "jamendo_vd", "urbansound" after the slash: features of a tagging network. No clips: a `FeatureSet`.
+        - "hetrec_lastfm": how often 1892 people played which artists. No clips: a `ListeningSet`.
 
         Your own files:
 
@@ -86,7 +91,7 @@ def load(name: str, root: str | Path | None = None, **options: Any) -> ClipTable
 
     Returns
     -------
-    ClipTable, FeatureSet or SingingMixes
+    ClipTable, FeatureSet, ListeningSet or SingingMixes
         The clips in the order of their names. Nothing is decoded yet. What was left out, and why, is in
         its `notes`.
 
