@@ -209,3 +209,78 @@ def tag_scores(truth: np.ndarray, score: np.ndarray, tags: Sequence[str]) -> Tag
         per_tag=per_tag,
         left_out=tuple(per_tag.index[~scored]),
     )
+
+
+class RankingScores(NamedTuple):
+    """How good lists of recommendations are: three numbers between 0 and 1, means over the listeners.
+
+    Attributes
+    ----------
+    precision : float
+        Share of the first k items that the listener did play. With fewer than k played items it cannot reach 1.
+    recall : float
+        Share of the played items that are among the first k. With more than k played items it cannot reach 1.
+    ndcg : float
+        Normalised discounted cumulative gain: a played item at place n counts 1 / log2(n + 1), and the sum is divided
+        by that of the best list there could be. It rewards what is on top, and can always reach 1.
+    listeners : int
+        Over how many the means are: those who played anything.
+    """
+
+    precision: float
+    recall: float
+    ndcg: float
+    listeners: int
+
+
+def ranking_scores(truth: np.ndarray, score: np.ndarray, k: int = 10) -> RankingScores:
+    """Score recommendations: for each listener the k items with the highest scores, against what was played.
+
+    nDCG is that of Järvelin and Kekäläinen (ACM TOIS 20, 2002) for played (1) and not played (0).
+
+    Parameters
+    ----------
+    truth : int or bool array (listeners, items)
+        1 where the listener played the item, otherwise 0.
+    score : float array (listeners, items)
+        Higher is recommended earlier; equal ones in the order of the columns. -inf: never recommend that.
+    k : int
+        Length of the list.
+
+    Returns
+    -------
+    RankingScores
+        Precision, recall and nDCG; nan if nobody played anything.
+
+    Raises
+    ------
+    BadArgumentError
+        The arrays differ in shape, are empty or not two-dimensional, `truth` holds more than 0 and 1, `score` holds
+        nan, or `k` is not between 1 and the number of items.
+    """
+    truth, score = np.asarray(truth), np.asarray(score)
+    if truth.ndim != 2 or truth.shape != score.shape or not truth.size:
+        raise BadArgumentError(
+            f"truth has shape {truth.shape}, score {score.shape}; both must be (listeners, items) and not empty."
+        )
+    if not np.isin(truth, (0, 1)).all():
+        raise BadArgumentError("truth must hold only 0 and 1. Counts of plays: give `plays > 0`.")
+    if np.isnan(score).any():
+        raise BadArgumentError("score holds nan; look for a listener or an item without factors.")
+    if not 1 <= k <= truth.shape[1]:
+        raise BadArgumentError(f"k is {k}; it must be between 1 and the number of items, {truth.shape[1]}.")
+    active = truth.any(axis=1)
+    if not active.any():
+        return RankingScores(math.nan, math.nan, math.nan, 0)
+    truth, score = truth[active].astype(bool), score[active]
+    first = np.argsort(-score, axis=1, kind="stable")[:, :k]
+    hits = np.take_along_axis(truth, first, axis=1) & (np.take_along_axis(score, first, axis=1) > -np.inf)
+    played = truth.sum(axis=1)
+    discount = 1 / np.log2(np.arange(k) + 2)
+    best = np.cumsum(discount)[np.minimum(played, k) - 1]
+    return RankingScores(
+        precision=float(hits.mean()),
+        recall=float(np.mean(hits.sum(axis=1) / played)),
+        ndcg=float(np.mean(hits @ discount / best)),
+        listeners=int(active.sum()),
+    )

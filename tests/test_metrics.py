@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dl4mir_utils import BadArgumentError
-from dl4mir_utils.metrics import frame_scores, score_range, tag_scores
+from dl4mir_utils.metrics import frame_scores, ranking_scores, score_range, tag_scores
 
 
 def test_score_range():
@@ -124,3 +124,62 @@ def test_bad_tags_are_refused(truth, score, tags, said):
     with pytest.raises(BadArgumentError) as error:
         tag_scores(truth, score, tags)
     assert said in str(error.value)
+
+
+# Two listeners, five items, counted by hand.
+PLAYED = np.array([[1, 0, 1, 0, 0], [0, 0, 0, 0, 1]])
+LIKED = np.array([[0.9, 0.8, 0.7, 0.1, 0.2], [0.5, 0.4, 0.3, 0.2, 0.1]])
+
+
+def test_ranking_scores_counted_by_hand():
+    # The first has items 0 and 2 at places 1 and 3, the second has item 4 at place 5.
+    scores = ranking_scores(PLAYED, LIKED, k=3)
+    assert scores.precision == pytest.approx((2 / 3 + 0) / 2)
+    assert scores.recall == pytest.approx((1 + 0) / 2)
+    assert scores.ndcg == pytest.approx((1 + 1 / 2) / (1 + 1 / np.log2(3)) / 2)
+    assert scores.listeners == 2
+    scores = ranking_scores(PLAYED, LIKED, k=5)
+    assert (scores.precision, scores.recall) == (pytest.approx(0.3), 1)
+    assert scores.ndcg == pytest.approx((1.5 / (1 + 1 / np.log2(3)) + 1 / np.log2(6)) / 2)
+    scores = ranking_scores(PLAYED, LIKED, k=1)
+    assert scores[:3] == (0.5, 0.25, 0.5)
+
+
+def test_ranking_scores_agree_with_scikit_learn():
+    from sklearn.metrics import ndcg_score, top_k_accuracy_score
+
+    rng = np.random.default_rng(0)
+    truth, score = rng.random((40, 30)) < 0.2, rng.random((40, 30))
+    truth[:, 0] |= ~truth.any(axis=1)
+    assert ranking_scores(truth, score, 7).ndcg == pytest.approx(ndcg_score(truth, score, k=7))
+    one = rng.integers(30, size=40)  # with one played item, recall at k is the accuracy of k guesses
+    expected = top_k_accuracy_score(one, score, k=7, labels=np.arange(30))
+    assert ranking_scores(np.eye(30)[one], score, 7).recall == pytest.approx(expected)
+
+
+def test_ranking_scores_at_the_edges():
+    silent = np.vstack([PLAYED, np.zeros((1, 5), int)])
+    assert ranking_scores(silent, np.vstack([LIKED, LIKED[:1]]), 3) == ranking_scores(PLAYED, LIKED, 3)
+    nobody = ranking_scores(np.zeros((2, 3)), np.zeros((2, 3)), 2)
+    assert np.isnan(nobody[:3]).all() and nobody.listeners == 0
+    # What must not be recommended does not count, even where the list is not full without it.
+    barred = np.where(PLAYED == 1, -np.inf, LIKED)
+    assert ranking_scores(PLAYED, barred, 5)[:3] == (0, 0, 0)
+    assert ranking_scores(PLAYED, np.zeros((2, 5)), 1)[:3] == (0.5, 0.25, 0.5), "ties go in the order of the columns"
+
+
+@pytest.mark.parametrize(
+    ("truth", "score", "k", "message"),
+    [
+        (PLAYED, LIKED[:1], 3, r"\(2, 5\), score \(1, 5\)"),
+        (PLAYED[0], LIKED[0], 3, "both must be"),
+        (np.zeros((0, 5)), np.zeros((0, 5)), 3, "not empty"),
+        (2 * PLAYED, LIKED, 3, "plays > 0"),
+        (PLAYED, LIKED * np.nan, 3, "holds nan"),
+        (PLAYED, LIKED, 0, "k is 0"),
+        (PLAYED, LIKED, 6, "number of items, 5"),
+    ],
+)
+def test_ranking_scores_refuse(truth, score, k, message):
+    with pytest.raises(BadArgumentError, match=message):
+        ranking_scores(truth, score, k)
