@@ -11,7 +11,7 @@ import tensorflow as tf
 from PIL import Image
 
 from dl4mir_utils import BadArgumentError
-from dl4mir_utils.player import ClassBars, Curve, HeatMap, Segments, play, player
+from dl4mir_utils.player import ClassBars, Curve, HeatMap, Segments, play, player, sound_map
 from dl4mir_utils.player.sync import CODE, WIDGET_MIME, _widget_class, log_mel
 from dl4mir_utils.player.tracks import pack
 
@@ -224,3 +224,50 @@ WRONG = {
 def test_what_is_wrong_and_what_to_do(message):
     with pytest.raises(BadArgumentError, match=message):
         WRONG[message]()
+
+
+def made_map(**options):
+    points = np.array([[0.0, 5.0], [1.0, 6.0], [4.0, 5.0]])
+    settings = {"labels": {"genre": ["b", "a", "b"]}, "sounds": {2: 0.5 * np.ones(1600), 0: 3 * np.ones(800)}}
+    return sound_map(points, **(settings | {"names": ["x", "y", "z"], "title": "M"} | options))
+
+
+def test_map_holds_its_points_and_sounds():
+    content = made_map().content()
+    data = content["map"]
+    assert data["points"] == [[0, 0], [0.25, 1], [1, 0]] and data["names"] == ["x", "y", "z"]
+    assert data["labels"] == [{"name": "genre", "classes": ["a", "b"], "codes": [1, 0, 1]}]
+    assert data["spans"]["2"] == pytest.approx([0, 0.1]) and data["spans"]["0"] == pytest.approx([0.3, 0.35])
+    audio, rate = soundfile.read(io.BytesIO(content["audio"]))
+    assert rate == 16000 and len(audio) == 1600 + 800 + 2 * 3200
+    assert audio[[0, 1599]] == pytest.approx(0, abs=1e-3)  # faded in and out
+    assert audio[800] == pytest.approx(0.5, abs=1e-3) and audio[1600:4800] == pytest.approx(0)
+    assert audio[5200] == pytest.approx(1, abs=1e-2)  # too loud, so turned down
+
+
+def test_map_figure_and_text():
+    shown = made_map(labels={"genre": ["b", "a", "b"], "album": ["r", "s", "t"]}, description="Dots")
+    axes = shown.figure().axes
+    assert [ax.get_title(loc="left") for ax in axes] == ["M, coloured by genre", "M, coloured by album"]
+    assert [text.get_text() for text in axes[1].get_legend().get_texts()] == ["r", "s", "t"]
+    bundle, metadata = shown._repr_mimebundle_()
+    assert bundle["text/plain"] == "M: 3 points, 2 with sound\n  Dots\n  genre: a 1, b 2\n  album: r 1, s 1, t 1"
+    assert metadata == {"alt": bundle["text/plain"]} and {"image/png", WIDGET_MIME} <= set(bundle)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"labels": {"genre": ["a"]}}, "one word for each"),
+        ({"labels": {}}, "one word for each"),
+        ({"names": ["a"]}, "one word for each"),
+        ({"sounds": {}}, "at least one sound"),
+        ({"sounds": {3: np.ones(9)}}, "0 to 2"),
+        ({"sounds": {0: np.full(9, np.nan)}}, "NaN"),
+    ],
+)
+def test_map_refuses(wrong, message):
+    with pytest.raises(BadArgumentError, match=message):
+        made_map(**wrong)
+    with pytest.raises(BadArgumentError, match="finite numbers"):
+        sound_map(np.zeros((3, 3)), {"a": "xyz"}, {0: np.ones(9)})

@@ -353,6 +353,7 @@ function isDark(node) {
  * @param {string} address  of the sound
  */
 function mount(host, content, address) {
+  if (content.map) return mountMap(host, content, address);
   const { duration } = content;
   const over = new AbortController(); // takes every listener away at once
   const listen = (target, type, action, options = {}) => target.addEventListener(type, action, { signal: over.signal, ...options });

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import soundfile
@@ -27,7 +27,11 @@ MEL_LOW_HZ = 40.0
 MEL_RANGE_DB = 80.0
 MEL_HOP_S = 0.016
 MEL_FRAMES = 10_000  # at most; a long sound gets a larger hop, because no screen has more columns
-CODE = {name: (Path(__file__).parent / name).read_text("utf-8") for name in ("player.js", "player.css")}
+# One script and one style sheet serve players and maps of sounds.
+CODE = {
+    kind: "".join((Path(__file__).parent / f"{name}.{kind}").read_text("utf-8") for name in ("map", "player"))
+    for kind in ("js", "css")
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,23 +114,11 @@ class Player:
 
     def to_html(self) -> str:
         """Return the player as a piece of a page that needs neither kernel nor network."""
-        figure = f'<img src="data:image/png;base64,{_base64(self._png())}" alt="{html.escape(self.text)}">'
-        return standalone_html(self.content(), figure)
-
-    def _png(self) -> bytes:
-        buffer = io.BytesIO()
-        self.figure().savefig(buffer, format="png", metadata={"Software": None})
-        return buffer.getvalue()
+        return as_html(self)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, Any], dict[str, Any]]:
         """Widget, figure and text; without anywidget (as on Colab) a piece of HTML in the widget's place."""
-        bundle = {"text/plain": self.text, "image/png": self._png()}
-        try:
-            widget = _widget_class()(content=self.content())
-            bundle[WIDGET_MIME] = {"version_major": 2, "version_minor": 1, "model_id": widget.model_id}
-        except ImportError:
-            bundle["text/html"] = self.to_html()
-        return bundle, {"alt": self.text}
+        return bundle(self)
 
 
 def player(
@@ -250,13 +242,48 @@ def standalone_html(content: dict[str, Any], figure: str, code: bool = True) -> 
     tracks = [{key: plain(value) for key, value in track.items()} for track in content["tracks"]]
     rest = {key: value for key, value in content.items() if key not in ("audio", "tracks")} | {"tracks": tracks}
     data = json.dumps(rest, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")  # cannot end the script
-    page = f"<style>{CODE['player.css']}</style>" if code else ""
+    page = f"<style>{CODE['css']}</style>" if code else ""
     page += (
         f'<div class="dl4mir-standalone">{figure}'
         f'<audio controls preload="none" src="data:{content["audio_type"]};base64,{audio}"></audio>'
         f'<script type="application/json">{data}</script></div>'
     )
-    return page + (f'<script type="module">{CODE["player.js"]}\nmountAll();</script>' if code else "")
+    return page + (f'<script type="module">{CODE["js"]}\nmountAll();</script>' if code else "")
+
+
+class Shown(Protocol):
+    """What a `Player` and a map of sounds have in common."""
+
+    text: str
+
+    def content(self) -> dict[str, Any]:
+        """Return what the browser needs."""
+
+    def figure(self) -> "Figure":
+        """Draw it as a static figure."""
+
+
+def _png(shown: Shown) -> bytes:
+    buffer = io.BytesIO()
+    shown.figure().savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def as_html(shown: Shown) -> str:
+    """Return a player or a map as a piece of a page that needs neither kernel nor network."""
+    figure = f'<img src="data:image/png;base64,{_base64(_png(shown))}" alt="{html.escape(shown.text)}">'
+    return standalone_html(shown.content(), figure)
+
+
+def bundle(shown: Shown) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what Jupyter shows, by type, and the figure's description: widget, figure and text; HTML for no widget."""
+    data = {"text/plain": shown.text, "image/png": _png(shown)}
+    try:
+        widget = _widget_class()(content=shown.content())
+        data[WIDGET_MIME] = {"version_major": 2, "version_minor": 1, "model_id": widget.model_id}
+    except ImportError:
+        data["text/html"] = as_html(shown)
+    return data, {"alt": shown.text}
 
 
 @cache
@@ -266,10 +293,10 @@ def _widget_class() -> type:
     import traitlets
 
     class PlayerWidget(anywidget.AnyWidget):
-        """The view of a `Player`. `content` is its content; bytes travel as binary."""
+        """The view of a `Player` or a `SoundMap`. `content` is its content; bytes travel as binary."""
 
-        _esm = CODE["player.js"]
-        _css = CODE["player.css"]
+        _esm = CODE["js"]
+        _css = CODE["css"]
         content = traitlets.Dict().tag(sync=True)
 
     return PlayerWidget
