@@ -175,8 +175,9 @@ def tag(
         _check_table("--csv", csv_file, ".csv")
         _check_table("--json", json_file, ".json")
         with quiet_native():
+            from dl4mir_utils.data.loaders.folder import sound_files
             from dl4mir_utils.models import MSD_TAGS, MTT_TAGS, musicnn
-            from dl4mir_utils.tagging import FIELD, file_tags, sound_files
+            from dl4mir_utils.tagging import FIELD, file_tags
             from dl4mir_utils.tagging import write_tags as write_into
 
             files, failures = sound_files(sounds)
@@ -219,21 +220,98 @@ def tag(
                     except Dl4mirError as error:
                         failures[file] = _in_one_line(error)
                     advance()
-    if failures:
-        typer.echo(f"\nNot done: {len(failures)} of {_files(len(set(files) | set(failures)))}", err=True)
-        for file, said in failures.items():
-            typer.echo(f"  {_name(file)}: {said}", err=True)
+    _show_failures(failures, len(set(files) | set(failures)))
     if interrupted:
         typer.echo(f"\nInterrupted after {len(answers)} of {_files(len(files))}.", err=True)
     raise typer.Exit(code=1 if failures or interrupted else 0)
 
 
-def _check_table(option: str, path: Path | None, ending: str) -> None:
+@app.command()
+def similar(
+    seed: Annotated[Path, typer.Argument(help="A sound file, in FOLDER or elsewhere.")],
+    folder: Annotated[Path, typer.Argument(help="Where to search: all sound in it and in the folders in it.")],
+    count: Annotated[int, typer.Option(min=1, help="How many sounds to name.")] = 10,
+    csv_file: Annotated[
+        Path | None, typer.Option("--csv", help="Write them to this .csv: file and similarity, at most 1.")
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="The same to this .json.")] = None,
+    playlist: Annotated[
+        Path | None, typer.Option("--m3u", help="Write a playlist to this .m3u: SEED, then what resembles it.")
+    ] = None,
+    index: Annotated[
+        Path | None,
+        typer.Option(help="Keep what was heard in this .dl4mir file instead of in your cache folder."),
+    ] = None,
+) -> None:
+    """Name the sounds in FOLDER that resemble SEED most, nearest first, with their similarity.
+
+    The first time, all sounds are heard; later only those that are new or changed. An interrupted search goes on where
+    it stopped. Copies of SEED are named and not counted. Sounds that cannot be heard are listed at the end; then the
+    exit code is 1. Nothing is written into FOLDER.
+    """
+    with _plain_errors():
+        _check_table("--csv", csv_file, ".csv")
+        _check_table("--json", json_file, ".json")
+        _check_table("--m3u", playlist, ".m3u", ".m3u8")
+        _check_table("--index", index, ".dl4mir")
+        with quiet_native():
+            from dl4mir_utils.similar import SoundIndex
+        heard = SoundIndex(index)
+        if heard.note:
+            typer.echo(heard.note, err=True)
+        with quiet_native():
+            heard.hear(seed)  # an hour before the search would fail for it
+            files, new, failures = heard.update(folder)
+        done = 0
+        with _progress("Listening", len(new)) as advance:
+            try:
+                for file in new:
+                    try:
+                        with quiet_native():
+                            heard.add(file)
+                    except (AudioDecodeError, BadArgumentError) as error:
+                        failures[file] = _in_one_line(error)
+                    done += 1
+                    advance()
+            except KeyboardInterrupt:
+                typer.echo(
+                    f"\nInterrupted after {done} of {_files(len(new))}. The same command goes on from there.", err=True
+                )
+                raise typer.Exit(code=1) from None
+        near = heard.nearest(seed, folder, count)
+        for copy in near.copies:
+            typer.echo(f"copy  {_name(copy)}")
+        rows = [
+            {"file": _name(file), "similarity": round(float(similarity), 4)}
+            for file, similarity in zip(near.files, near.similarity, strict=True)
+        ]
+        for row in rows:
+            typer.echo(f"{row['similarity']:.2f}  {row['file']}")
+        if csv_file:
+            _write(csv_file, _csv_lines(["file", "similarity"], rows))
+        if json_file:
+            _write(json_file, [json.dumps(rows, indent=1, ensure_ascii=False)])
+        if playlist:
+            _write(playlist, ["#EXTM3U", *(_name(file.absolute()) for file in (seed, *near.files))])
+    _show_failures(failures, len(set(files) | set(failures)))
+    if not rows and not failures:
+        typer.echo(f"{_name(folder)} holds no other sound.", err=True)
+    raise typer.Exit(code=1 if failures or not rows else 0)
+
+
+def _show_failures(failures: dict[Path, str], total: int) -> None:
+    if failures:
+        typer.echo(f"\nNot done: {len(failures)} of {_files(total)}", err=True)
+    for file, said in failures.items():
+        typer.echo(f"  {_name(file)}: {said}", err=True)
+
+
+def _check_table(option: str, path: Path | None, *endings: str) -> None:
     """Refuse before hours of work a file that could not be written after them."""
     if path is None:
         return
-    if path.suffix.lower() != ending or path.is_dir():
-        raise BadArgumentError(f"{option} is {path}; it must be a file that ends in {ending}.")
+    if path.suffix.lower() not in endings or path.is_dir():
+        raise BadArgumentError(f"{option} is {path}; it must be a file that ends in {' or '.join(endings)}.")
     if not path.parent.is_dir():
         raise BadArgumentError(f"{option} is {path}; the folder {path.parent} is not there.")
     if not os.access(path.parent, os.W_OK):

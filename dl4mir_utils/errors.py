@@ -29,6 +29,10 @@ class BadArgumentError(Dl4mirError, ValueError):
     """An argument has a value that makes no sense here."""
 
 
+class SoundIndexError(Dl4mirError):
+    """The index of the sounds that `dl4mir similar` has heard can be neither read nor written."""
+
+
 class AudioDecodeError(Dl4mirError):
     """Audio could not be decoded. The message names every clip that failed.
 

@@ -4,7 +4,7 @@ import io
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,51 +12,14 @@ import keras
 import numpy as np
 import soundfile
 
-from dl4mir_utils.data.audio import file_duration, load_audio
-from dl4mir_utils.data.loaders.folder import SUFFIXES
+from dl4mir_utils.data.audio import SILENCE, file_duration, load_audio
 from dl4mir_utils.errors import BadArgumentError
 from dl4mir_utils.models.musicnn import RATE, taggram
 
 FIELD = "DL4MIR_TAGS"
 WINDOW_S = 3  # what the taggers learned from; windows follow each other without overlap, as in the original's top_tags
 BLOCK_S = 100 * WINDOW_S  # decoded at once: 19 MB
-SILENCE = 1e-4  # of full scale: -80 dB, a few steps of 16 bits
 COMPARED = 2**18  # sample frames decoded at once to compare two files
-
-
-def sound_files(paths: Iterable[Path]) -> tuple[list[Path], dict[Path, str]]:
-    """Return all sound files among files and folders, each once.
-
-    Parameters
-    ----------
-    paths : iterable of Path
-        Files are taken as they are. Folders are searched with all folders in them, in the order of the alphabet, for
-        names that end as sound files do, also those of formats that cannot be decoded here, so that decoding tells of
-        them. Hidden files and folders are passed over; links to folders are not followed.
-
-    Returns
-    -------
-    list of Path
-        The files, in order.
-    dict of Path to str
-        What is wrong, by folder: it may not be read, or no sound was found.
-    """
-    files, failures = [], {}
-    for path in paths:
-        if not path.is_dir():
-            files.append(path)
-            continue
-        closed: list[OSError] = []
-        found = []
-        for folder, subfolders, names in os.walk(path, onerror=closed.append):
-            subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-            seen = (Path(folder, name) for name in sorted(names) if not name.startswith("."))
-            found += [file for file in seen if file.suffix.lower() in SUFFIXES]
-        failures |= {Path(error.filename): f"the folder cannot be read: {error.strerror}" for error in closed}
-        if not found and not closed:
-            failures[path] = f"the folder holds no sound, that is no file that ends in {', '.join(SUFFIXES)}"
-        files += found
-    return list(dict.fromkeys(files)), failures
 
 
 def file_tags(path: Path, model: keras.Model) -> np.ndarray:

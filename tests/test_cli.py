@@ -451,3 +451,139 @@ def test_tag_as_it_is_shipped(tmp_path):
     (line,) = done.stdout.splitlines()
     assert line.startswith("grieg.ogg: ") and "classical 0." in line and "techno" not in line
     assert done.stderr == "\nNot done: 1 of 2 files\n  missing.mp3: the file does not exist\n"
+
+
+@pytest.fixture
+def similar(tmp_path, monkeypatch):
+    """A function that runs `dl4mir similar ...` in `tmp_path`; sounds resemble each other if their pitch does."""
+    from dl4mir_utils import similar as module
+    from dl4mir_utils.data import load_audio
+
+    def bands(path, model):
+        audio = load_audio(path)
+        if not audio.any():
+            raise module.BadArgumentError("holds only silence")
+        power = np.abs(np.fft.rfft(audio, 32000)[:16000]) ** 2
+        return np.log10(power.reshape(200, -1).sum(axis=1) + 1).astype(np.float32)
+
+    monkeypatch.setattr(module, "file_vector", bands)
+    monkeypatch.setattr(module.SoundIndex, "_tagger", None)
+    monkeypatch.setenv("DL4MIR_DATA", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    for name, pitch in {"a.wav": 400, "b.flac": 420, "Ä é/c.ogg": 440, "Ä é/d.WAV": 3000, "e.mp3": 6000}.items():
+        Path("lib", name).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(f"lib/{name}", 0.5 * np.sin(2 * np.pi * pitch * np.arange(16000) / 16000), 16000)
+
+    def run(*arguments):
+        result = CliRunner().invoke(app, ["similar", *arguments])
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        return result.exit_code, result.stdout, result.stderr
+
+    return run
+
+
+def test_similar_names_what_is_near(similar):
+    code, shown, errors = similar("lib/a.wav", "lib", "--count", "3")
+    assert (code, errors) == (0, "")
+    lines = [line.split("  ", 1) for line in shown.splitlines()]
+    assert [file for _, file in lines][:2] == ["lib/b.flac", "lib/Ä é/c.ogg"] and len(lines) == 3
+    assert [float(similarity) for similarity, _ in lines] == sorted((float(s) for s, _ in lines), reverse=True)
+    assert similar("lib/a.wav", "lib/", "--count", "3") == (code, shown, errors)
+    assert sorted(os.listdir("lib")) == ["a.wav", "b.flac", "e.mp3", "Ä é"] and os.listdir("cache") == ["similar.dl4mir"]
+
+
+def test_similar_writes_tables_and_a_playlist(similar, tmp_path):
+    shutil.copy("lib/a.wav", "lib/copy.wav")
+    code, shown, _ = similar(
+        *("lib/a.wav", "lib", "--csv", "out.csv", "--json", "out.json", "--m3u", "out.m3u", "--index", "own.dl4mir")
+    )
+    assert code == 0 and shown.startswith("copy  lib/copy.wav\n")
+    table = pd.read_csv("out.csv")
+    assert [f"{row.similarity:.2f}  {row.file}" for row in table.itertuples()] == shown.splitlines()[1:]
+    assert json.loads(Path("out.json").read_text(encoding="utf-8")) == table.to_dict("records")
+    first, *paths = Path("out.m3u").read_text(encoding="utf-8").splitlines()
+    assert first == "#EXTM3U"
+    assert paths == [str(tmp_path / file) for file in ["lib/a.wav", *table["file"]]]
+    assert Path("own.dl4mir").is_file() and not Path("cache").exists()
+
+
+def test_similar_lists_what_cannot_be_heard_at_the_end(similar):
+    Path("lib/broken.mp3").write_bytes(b"no song at all" * 1000)
+    Path("lib/empty.ogg").touch()
+    Path("lib/iTunes.m4a").write_bytes(b"a format that libsndfile does not know")
+    soundfile.write("lib/silence.wav", np.zeros(16000), 16000)
+    for _ in range(2):
+        code, shown, errors = similar("lib/a.wav", "lib")
+        assert code == 1 and len(shown.splitlines()) == 4
+        first, *lines = errors.strip().splitlines()
+        assert first == "Not done: 4 of 9 files"
+        for name, said in zip(("broken.mp3", "empty.ogg", "iTunes.m4a", "silence.wav"), lines, strict=True):
+            assert said.startswith(f"  lib/{name}: ")
+        assert "only silence" in lines[3] and "is empty" in lines[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["none.wav", "lib"], "none.wav"),
+        (["lib", "lib"], "lib"),
+        (["lib/a.wav", "none"], "none is not a folder that is there."),
+        (["lib/a.wav", "lib/b.flac"], "lib/b.flac is not a folder that is there."),
+        (["lib/a.wav", "lib", "--csv", "none/out.csv"], "the folder none is not there."),
+        (["lib/a.wav", "lib", "--m3u", "lib/a.wav"], "--m3u is lib/a.wav; it must be a file that ends in .m3u or .m3u8."),
+        (["lib/a.wav", "lib", "--index", "lib/a.wav"], "--index is lib/a.wav; it must be a file that ends in .dl4mir."),
+        (["lib/a.wav", "alone"], "alone holds no other sound."),
+    ],
+)
+def test_similar_says_what_is_wrong(similar, arguments, said):
+    Path("alone").mkdir()
+    shutil.copy("lib/a.wav", "alone/a.wav")
+    code, shown, errors = similar(*arguments)
+    assert code == 1 and said in errors and errors.count("\n") <= 3 and "  lib" not in shown
+    assert soundfile.info("lib/a.wav").frames == 16000
+
+
+def test_similar_makes_a_damaged_index_anew(similar):
+    before = similar("lib/a.wav", "lib")
+    Path("cache/similar.dl4mir").write_bytes(b"no index at all" * 1000)
+    code, shown, errors = similar("lib/a.wav", "lib")
+    assert (code, shown) == before[:2] and "is damaged: it is made anew" in errors and errors.count("\n") == 1
+    assert similar("lib/a.wav", "lib") == before
+
+
+def test_similar_goes_on_after_an_interruption(similar, monkeypatch):
+    from dl4mir_utils import similar as module
+
+    listen, heard = module.file_vector, []
+
+    def stop(path, model):
+        if len(heard) == 2:
+            raise KeyboardInterrupt
+        heard.append(path)
+        return listen(path, model)
+
+    monkeypatch.setattr(module, "file_vector", stop)
+    code, shown, errors = similar("lib/a.wav", "lib")
+    assert (code, shown) == (1, "") and "Interrupted after 2 of 5 files." in errors
+    monkeypatch.setattr(module, "file_vector", lambda *given: heard.append(given[0]) or listen(*given))
+    assert similar("lib/a.wav", "lib")[0] == 0
+    assert sorted(map(str, heard)) == sorted(str(path) for path in Path("lib").rglob("*.*"))
+
+
+def test_similar_as_it_is_shipped(tmp_path):
+    clips = Path(__file__).parents[1] / "data/mini/clips"
+    (tmp_path / "lib").mkdir()
+    shutil.copy(clips / "grieg_01_0.ogg", tmp_path / "seed.ogg")
+    for name in ("grieg_01_4", "obsidianshell_01_0", "obsidianshell_02_0", "kentacho_01_0"):
+        shutil.copy(clips / f"{name}.ogg", tmp_path / "lib")
+    command = [sys.executable, "-m", "dl4mir_utils", "similar", "seed.ogg", "lib", "--count", "2"]
+    environment = os.environ | {"DL4MIR_DATA": str(tmp_path / "cache")}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line.split("  ")[1] for line in done.stdout.splitlines()][0] == "lib/grieg_01_4.ogg"
+    # What has been heard is found without TensorFlow.
+    code = "import sys; from dl4mir_utils.cli import app; app(standalone_mode=False); print('keras' in sys.modules)"
+    again = subprocess.run(
+        [sys.executable, "-c", code, *command[3:]], capture_output=True, text=True, cwd=tmp_path, env=environment
+    )
+    assert (again.stdout, again.stderr) == (done.stdout + "False\n", "")

@@ -16,6 +16,7 @@ from dl4mir_utils.errors import AudioDecodeError
 
 # Lossy codecs may end a few milliseconds early or late; more than this is a broken file.
 LENGTH_TOLERANCE_S = 0.05
+SILENCE = 1e-4  # of full scale: -80 dB, a few steps of 16 bits; what never gets louder is silent
 BLOCK_FRAMES = 2**20  # read at once: 24 s at 44.1 kHz
 
 

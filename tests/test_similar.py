@@ -1,0 +1,267 @@
+"""What resembles a sound, and the index of what was heard."""
+
+import os
+import shutil
+import sqlite3
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import soundfile
+
+from dl4mir_utils import AudioDecodeError, BadArgumentError, similar
+from dl4mir_utils.data import load, load_audio
+from dl4mir_utils.errors import SoundIndexError
+from dl4mir_utils.similar import SoundIndex
+
+RATE = 16000
+
+
+def write_tone(file, pitch=440, seconds=1.0, level=0.5):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    time = np.arange(int(seconds * RATE)) / RATE
+    soundfile.write(file, level * np.sin(2 * np.pi * pitch * time), RATE)
+
+
+@pytest.fixture
+def heard(tmp_path, monkeypatch):
+    """The list of what has been heard, by name; vectors are the power in 200 bands, instead of what a tagger says."""
+    names = []
+
+    def bands(path, model):
+        names.append(path.name)
+        audio = load_audio(path)
+        if not audio.any():
+            raise BadArgumentError("holds only silence")
+        power = np.abs(np.fft.rfft(audio, 2 * RATE)) ** 2
+        return np.log10(power[:16000].reshape(200, -1).sum(axis=1) + 1).astype(np.float32)
+
+    monkeypatch.setattr(similar, "file_vector", bands)
+    monkeypatch.setattr(SoundIndex, "_tagger", None)
+    monkeypatch.setenv("DL4MIR_DATA", str(tmp_path / "cache"))
+    for pitch in (200, 300, 1000, 1100, 1200, 5000):
+        write_tone(tmp_path / "music" / ("low" if pitch < 500 else "high") / f"{pitch}.wav", pitch)
+    return names
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "music"
+
+
+def update(folder, index=None):
+    """Hear what is new or changed; return its names and what failed."""
+    index, failures = index or SoundIndex(), {}
+    files, new, _ = index.update(folder)
+    for file in new:
+        try:
+            index.add(file)
+        except (AudioDecodeError, BadArgumentError) as error:
+            failures[file.name] = str(error)
+    assert set(new) <= set(files)
+    return sorted(file.name for file in new), failures
+
+
+def names(neighbours):
+    return [file.name for file in neighbours.files]
+
+
+def test_only_what_is_new_or_changed_is_heard(heard, folder):
+    everything = sorted(path.name for path in folder.rglob("*.wav"))
+    assert update(folder) == (everything, {}) and sorted(heard) == everything
+    heard.clear()
+    assert update(folder) == ([], {}) and heard == []
+    write_tone(folder / "new/800.wav", 800)
+    write_tone(folder / "low/200.wav", 250, seconds=1.5)
+    assert update(folder) == (["200.wav", "800.wav"], {}) and sorted(heard) == ["200.wav", "800.wav"]
+    (folder / "high/1100.wav").unlink()
+    assert update(folder) == ([], {})
+    near = SoundIndex().nearest(folder / "high/1000.wav", folder)
+    assert sorted(names(near)) == ["1200.wav", "200.wav", "300.wav", "5000.wav", "800.wav"]
+
+
+def test_what_was_moved_or_touched_is_not_heard_again(heard, folder, tmp_path):
+    update(folder)
+    before = names(SoundIndex().nearest(folder / "high/1000.wav", folder))
+    heard.clear()
+    (folder / "high").rename(folder / "treble")
+    os.utime(folder / "low/200.wav", (0, 0))
+    assert len(update(folder)[0]) == 5 and heard == []
+    assert names(SoundIndex().nearest(folder / "treble/1000.wav", folder)) == before
+    folder.rename(tmp_path / "drive")  # the drive is gone for a day; then it comes back under another name
+    folder.mkdir()
+    assert update(folder) == ([], {})
+    assert update(tmp_path / "drive")[0] != [] and heard == []
+
+
+def test_neighbours_come_in_order(heard, folder, tmp_path):
+    update(folder)
+    index = SoundIndex()
+    near = index.nearest(folder / "high/1100.wav", folder)
+    assert near.copies == [] and len(near.files) == 5 and set(names(near)[:2]) == {"1000.wav", "1200.wav"}
+    assert near.files[0].parent == folder / "high"
+    assert near.similarity.dtype == np.float32 and (np.diff(near.similarity) <= 0).all() and near.similarity[0] < 1
+    assert names(index.nearest(folder / "high/1100.wav", folder, 2)) == names(near)[:2]
+    assert names(index.nearest(folder / "high/1100.wav", folder / "low")).count("1000.wav") == 0
+    write_tone(tmp_path / "seed.wav", 1105)  # a seed from elsewhere finds the tone that it was made from, too
+    assert names(index.nearest(tmp_path / "seed.wav", folder))[0] == "1100.wav"
+    assert heard[-1] == "seed.wav" and "seed.wav" not in update(folder)[0]
+
+
+def test_copies_of_the_seed_are_named_and_no_neighbours(heard, folder, tmp_path):
+    shutil.copy(folder / "low/200.wav", folder / "high/again.wav")
+    shutil.copy(folder / "low/200.wav", tmp_path / "seed.wav")
+    update(folder)
+    assert heard.count("200.wav") + heard.count("again.wav") == 1
+    near = SoundIndex().nearest(folder / "low/200.wav", folder)
+    assert near.copies == [folder / "high/again.wav"] and not {"200.wav", "again.wav"} & set(names(near))
+    near = SoundIndex().nearest(tmp_path / "seed.wav", folder)
+    assert near.copies == [folder / "high/again.wav", folder / "low/200.wav"] and len(near.files) == 5
+
+
+def test_a_library_of_one_or_two(heard, folder, tmp_path):
+    shutil.rmtree(folder / "high")
+    update(folder)
+    near = SoundIndex().nearest(folder / "low/200.wav", folder)
+    assert names(near) == ["300.wav"] and -1 <= near.similarity[0] <= 1
+    (folder / "low/300.wav").unlink()
+    update(folder)
+    near = SoundIndex().nearest(folder / "low/200.wav", folder)
+    assert near.files == near.copies == [] and near.similarity.shape == (0,)
+
+
+def test_what_cannot_be_heard_is_tried_again(heard, folder):
+    (folder / "broken.mp3").write_bytes(b"no song at all" * 1000)
+    write_tone(folder / "silence.wav", level=0)
+    (folder / "gone.wav").symlink_to(folder / "nowhere.wav")
+    for _ in range(2):
+        new, failures = update(folder)
+        assert new[-3:] == ["broken.mp3", "gone.wav", "silence.wav"]
+        assert failures.keys() == {"broken.mp3", "gone.wav", "silence.wav"} and "No such file" in failures["gone.wav"]
+    write_tone(folder / "silence.wav", 440)
+    assert update(folder)[1].keys() == {"broken.mp3", "gone.wav"}
+    write_tone(folder / "low/200.wav", level=0)  # was heard, but is something else now
+    update(folder)
+    assert "200.wav" not in names(SoundIndex().nearest(folder / "low/300.wav", folder))
+
+
+def test_an_interruption_loses_nothing(heard, folder, monkeypatch):
+    index = SoundIndex()
+    _, new, _ = index.update(folder)
+    for file in new[:4]:
+        index.add(file)
+    monkeypatch.setattr(similar, "file_vector", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        index.add(new[4])
+    # Not closed, as after a crash.
+    assert SoundIndex().update(folder).new == new[4:]
+
+
+@pytest.mark.parametrize("damage", ["head", "middle", "end", "other file", "other version"])
+def test_a_damaged_index_is_made_anew(heard, folder, damage):
+    update(folder)
+    index = SoundIndex()
+    assert index.note == ""
+    index._db.close()
+    content = index.path.read_bytes()
+    if damage == "other version":
+        with sqlite3.connect(index.path) as db:
+            db.execute(f"PRAGMA user_version = {similar.VERSION + 1}")
+        db.close()
+    else:
+        broken = {
+            "head": b"\0" * 100 + content[100:],
+            "middle": content[:4096] + b"\xff" * 4096 + content[8192:],
+            "end": content[: len(content) // 2],
+            "other file": b"[general]\n",
+        }
+        index.path.write_bytes(broken[damage])
+        Path(f"{index.path}-journal").write_bytes(b"what a crash left")
+    anew = SoundIndex()
+    assert "made anew" in anew.note and ("another version" if damage == "other version" else "damaged") in anew.note
+    assert str(index.path) in anew.note
+    assert len(anew.update(folder).new) == 6
+    update(folder, anew)
+    assert SoundIndex().note == "" and SoundIndex().update(folder).new == []
+
+
+def test_an_index_that_cannot_be_used(heard, folder, tmp_path):
+    with pytest.raises(SoundIndexError, match="--index"):
+        SoundIndex(tmp_path / "none/x.dl4mir")
+    with pytest.raises(SoundIndexError, match="--index"):
+        SoundIndex(folder)
+    index = SoundIndex(tmp_path / "own.dl4mir")
+    other = sqlite3.connect(index.path)
+    other.execute("BEGIN EXCLUSIVE")
+    index._db.execute("PRAGMA busy_timeout = 10")
+    with pytest.raises(SoundIndexError, match="locked"):
+        index.update(folder)
+    other.close()
+    with pytest.raises(BadArgumentError, match="not a folder"):
+        index.update(folder / "high/1000.wav")
+    with pytest.raises(AudioDecodeError, match="No such file"):
+        index.nearest(folder / "none.wav", folder)
+
+
+@pytest.fixture
+def energy():
+    """A "tagger" whose last layer before the tags says the mean square of a window."""
+    audio = keras.Input((None, 1))
+    return keras.Model(audio, keras.layers.GlobalAveragePooling1D(name="penultimate")(audio * audio))
+
+
+@pytest.mark.parametrize("rate", [16000, 44100])
+def test_windows_are_spread_over_the_file(tmp_path, energy, rate, monkeypatch):
+    second = np.sqrt(np.linspace(0, 1, 60))  # a minute that gets louder: its power rises from 0 to 1
+    noise = np.random.default_rng(0).choice([-1.0, 1.0], 60 * rate) if rate == RATE else np.ones(60 * rate)
+    soundfile.write(tmp_path / "song.wav", noise * np.repeat(second, rate), rate, "FLOAT")
+    decoded = []
+    load = similar.load_audio
+    monkeypatch.setattr(similar, "load_audio", lambda *given: decoded.append(given[2:]) or load(*given))
+    assert similar.file_vector(tmp_path / "song.wav", energy)[0] == pytest.approx(0.5, abs=0.01)
+    starts, lengths = np.array(decoded).T
+    np.testing.assert_allclose(starts + lengths / 2, 3 + 6 * np.arange(10))
+    np.testing.assert_allclose(lengths, 3.008)
+
+
+@pytest.mark.parametrize(("seconds", "windows"), [(0.0001, 1), (1, 1), (3.1, 1), (6.1, 2), (10, 3)])
+def test_short_files_have_fewer_windows(tmp_path, energy, monkeypatch, seconds, windows):
+    count = max(1, int(seconds * RATE))
+    soundfile.write(tmp_path / "short.wav", np.full(count, 0.5), RATE, "FLOAT")
+    decoded = []
+    load = similar.load_audio
+    monkeypatch.setattr(similar, "load_audio", lambda *given: decoded.append(given) or load(*given))
+    filled = min(1, count / 48128)  # silence is added
+    assert similar.file_vector(tmp_path / "short.wav", energy)[0] == pytest.approx(0.25 * filled, rel=1e-3)
+    assert len(decoded) == windows
+
+
+def test_what_cannot_be_compared(tmp_path, energy):
+    with pytest.raises(AudioDecodeError, match="does not exist"):
+        similar.file_vector(tmp_path / "none.wav", energy)
+    for name, level, said in [("silence.wav", 0.0, "only silence"), ("nan.wav", np.nan, "finite")]:
+        soundfile.write(tmp_path / name, np.full(RATE, level), RATE, "FLOAT")
+        with pytest.raises(BadArgumentError, match=said):
+            similar.file_vector(tmp_path / name, energy)
+
+
+def test_neighbours_of_music_are_of_the_same_soundtrack(tmp_path, monkeypatch):
+    """The whole way, with the real network: 60 clips of six soundtracks, no two of the same piece."""
+    monkeypatch.setenv("DL4MIR_DATA", str(tmp_path / "cache"))
+    clips = load("mini/album").frame.drop_duplicates("track").sort_index()
+    albums = clips["album"].value_counts().index[:6]
+    clips = clips[clips["album"].isin(albums)].groupby("album").head(10)
+    folder = load("mini/album").root / "clips"
+    index = SoundIndex()
+    for path in clips["path"]:
+        shutil.copy(folder / Path(path).name, tmp_path)
+        index.add(tmp_path / Path(path).name)
+    album = dict(zip(clips["path"].map(lambda path: Path(path).name), clips["album"], strict=True))
+    same = [
+        album[neighbour.name] == album[file]
+        for file in album
+        for neighbour in index.nearest(tmp_path / file, tmp_path, 5).files
+    ]
+    assert len(same) == 5 * len(album) == 300
+    assert np.mean(same) > 0.4  # chance: 9 of 59, 0.15
