@@ -489,7 +489,8 @@ def test_similar_names_what_is_near(similar):
     assert [file for _, file in lines][:2] == ["lib/b.flac", "lib/Ä é/c.ogg"] and len(lines) == 3
     assert [float(similarity) for similarity, _ in lines] == sorted((float(s) for s, _ in lines), reverse=True)
     assert similar("lib/a.wav", "lib/", "--count", "3") == (code, shown, errors)
-    assert sorted(os.listdir("lib")) == ["a.wav", "b.flac", "e.mp3", "Ä é"] and os.listdir("cache") == ["similar.dl4mir"]
+    assert {path.name for path in Path("lib").iterdir()} == {"a.wav", "b.flac", "e.mp3", "Ä é"}
+    assert [path.name for path in Path("cache").iterdir()] == ["similar.dl4mir"]
 
 
 def test_similar_writes_tables_and_a_playlist(similar, tmp_path):
@@ -530,7 +531,7 @@ def test_similar_lists_what_cannot_be_heard_at_the_end(similar):
         (["lib/a.wav", "none"], "none is not a folder that is there."),
         (["lib/a.wav", "lib/b.flac"], "lib/b.flac is not a folder that is there."),
         (["lib/a.wav", "lib", "--csv", "none/out.csv"], "the folder none is not there."),
-        (["lib/a.wav", "lib", "--m3u", "lib/a.wav"], "--m3u is lib/a.wav; it must be a file that ends in .m3u or .m3u8."),
+        (["lib/a.wav", "lib", "--m3u", "lib/a.wav"], "lib/a.wav; it must be a file that ends in .m3u or .m3u8."),
         (["lib/a.wav", "lib", "--index", "lib/a.wav"], "--index is lib/a.wav; it must be a file that ends in .dl4mir."),
         (["lib/a.wav", "alone"], "alone holds no other sound."),
     ],
@@ -580,7 +581,7 @@ def test_similar_as_it_is_shipped(tmp_path):
     environment = os.environ | {"DL4MIR_DATA": str(tmp_path / "cache")}
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
     assert (done.returncode, done.stderr) == (0, "")
-    assert [line.split("  ")[1] for line in done.stdout.splitlines()][0] == "lib/grieg_01_4.ogg"
+    assert done.stdout.splitlines()[0].endswith("  lib/grieg_01_4.ogg")
     # What has been heard is found without TensorFlow.
     code = "import sys; from dl4mir_utils.cli import app; app(standalone_mode=False); print('keras' in sys.modules)"
     again = subprocess.run(
