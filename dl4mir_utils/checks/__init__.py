@@ -14,6 +14,7 @@ from dl4mir_utils.checks.honest_data import (
     suspicious_clips,
 )
 from dl4mir_utils.checks.pitch import check_01_bin, check_01_by_hand, check_01_octaves
+from dl4mir_utils.checks.recommendation import check_08_coverage, check_08_ndcg, check_08_playlist
 from dl4mir_utils.checks.singing import check_05a_always, check_05a_edges, check_05a_false_alarms
 from dl4mir_utils.checks.start_here import check_00_frames, check_00_loudest, check_00_neighbours
 from dl4mir_utils.checks.tagging import check_06_micro, check_06_pairs, check_06_threshold
@@ -43,5 +44,8 @@ __all__ = [
     "check_06_micro",
     "check_06_pairs",
     "check_06_threshold",
+    "check_08_coverage",
+    "check_08_ndcg",
+    "check_08_playlist",
     "suspicious_clips",
 ]
