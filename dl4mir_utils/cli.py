@@ -245,9 +245,10 @@ def similar(
 ) -> None:
     """Name the sounds in FOLDER that resemble SEED most, nearest first, with their similarity.
 
-    The first time, all sounds are heard; later only those that are new or changed. An interrupted search goes on where
-    it stopped. Copies of SEED are named and not counted. Sounds that cannot be heard are listed at the end; then the
-    exit code is 1. Nothing is written into FOLDER.
+    The first time, all sounds are heard, later only new and changed ones.
+    After an interruption, the same command goes on where it stopped.
+    Copies of SEED are named, but not counted. Nothing is written into FOLDER.
+    Sounds that cannot be heard are listed at the end; then the exit code is 1.
     """
     with _plain_errors():
         _check_table("--csv", csv_file, ".csv")

@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 VERSION = 1  # to be raised when the same sound would get another vector
 VALUES = 200  # of a vector
 SEPARATOR = os.fsencode(os.sep)
-WINDOWS = 10  # of 3 s that are heard of a sound, at most
+WINDOWS = 10  # that are heard of a sound, at most
+WINDOW, RATE = 48128, 16000  # samples of a window, those that musicnn learned from, and Hz
 TABLES = f"""
 BEGIN;
 CREATE TABLE IF NOT EXISTS files (
@@ -211,7 +212,8 @@ class SoundIndex:
         with self._explained():
             if self._db.execute("SELECT 1 FROM vectors WHERE content = ?", (content,)).fetchone():
                 return content
-        vector = file_vector(file, self._tagger)
+        windows = excerpts(file)
+        vector = mean_embedding(windows, self._tagger)
         with self._explained(), self._db:
             self._db.execute("INSERT OR REPLACE INTO vectors VALUES (?, ?)", (content, vector.tobytes()))
         return content
@@ -265,41 +267,58 @@ def _state(file: Path) -> list[int]:
     return [stat.st_size, stat.st_mtime_ns]
 
 
-def file_vector(path: Path, model: "keras.Model") -> np.ndarray:
-    """Return what a tagger knows of a file before it names tags: the mean over windows spread over the file.
+def excerpts(path: Path) -> np.ndarray:
+    """Return windows spread over a file: ten of three seconds, each in the middle of a tenth of the file.
 
-    Ten windows of three seconds, each in the middle of a tenth of the file, or fewer where they would overlap; only
-    they are decoded. Silence is added to a file shorter than one.
+    There are fewer if they would overlap; a file that is shorter than one gets silence added. Only they are decoded.
 
     Parameters
     ----------
     path : Path
         WAV, FLAC, Ogg, MP3, AIFF or AU, of any length.
-    model : keras.Model
-        `musicnn(...)`, or another with a layer "penultimate" that takes 48 128 samples at 16 kHz.
 
     Returns
     -------
-    float32 array (200,)
+    float32 array (windows, 48128, 1)
+        At 16 kHz, in [-1, 1].
 
     Raises
     ------
     AudioDecodeError
         The file is missing, is not audio, or holds no sound.
     BadArgumentError
-        What is heard of it is silence only, or samples that are no numbers.
+        The windows hold silence only, or samples that are no numbers.
     """
-    from dl4mir_utils.inference import as_graph, checked_audio
-    from dl4mir_utils.models.musicnn import BATCH, EXCERPT, RATE
-
-    length_s, window_s = file_duration(path), EXCERPT / RATE
+    length_s, window_s = file_duration(path), WINDOW / RATE
     count = max(1, min(WINDOWS, math.floor(length_s / window_s)))
-    heard = np.zeros((count, EXCERPT, 1), np.float32)
-    for number, window in enumerate(heard):
+    windows = np.zeros((count, WINDOW, 1), np.float32)
+    for number, window in enumerate(windows):
         start_s = max(0.0, (number + 0.5) * length_s / count - window_s / 2)
-        audio = checked_audio(load_audio(path, RATE, start_s, min(window_s, length_s)), RATE)
-        window[: len(audio), 0] = audio[:EXCERPT]
-    if np.abs(heard).max() < SILENCE:
+        audio = load_audio(path, RATE, start_s, min(window_s, length_s))
+        window[: len(audio), 0] = audio[:WINDOW]
+    peak = np.abs(windows).max()
+    if not np.isfinite(peak):
+        raise BadArgumentError("holds samples that are no finite numbers")
+    if peak < SILENCE:
         raise BadArgumentError("holds only silence: there is nothing to compare")
+    return windows
+
+
+def mean_embedding(windows: np.ndarray, model: "keras.Model") -> np.ndarray:
+    """Return what a tagger knows of windows before it names tags, on average.
+
+    Parameters
+    ----------
+    windows : float32 array (windows, 48128, 1)
+    model : keras.Model
+        `musicnn(...)`.
+
+    Returns
+    -------
+    float32 array (200,)
+    """
+    from dl4mir_utils.inference import as_graph
+    from dl4mir_utils.models.musicnn import BATCH
+
     answer = as_graph(model, "penultimate")
-    return np.concatenate([answer(part) for part in np.split(heard, range(BATCH, count, BATCH))]).mean(axis=0)
+    return np.concatenate([answer(part) for part in np.split(windows, range(BATCH, len(windows), BATCH))]).mean(axis=0)

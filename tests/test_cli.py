@@ -457,16 +457,12 @@ def test_tag_as_it_is_shipped(tmp_path):
 def similar(tmp_path, monkeypatch):
     """A function that runs `dl4mir similar ...` in `tmp_path`; sounds resemble each other if their pitch does."""
     from dl4mir_utils import similar as module
-    from dl4mir_utils.data import load_audio
 
-    def bands(path, model):
-        audio = load_audio(path)
-        if not audio.any():
-            raise module.BadArgumentError("holds only silence")
-        power = np.abs(np.fft.rfft(audio, 32000)[:16000]) ** 2
+    def bands(windows, model):
+        power = np.abs(np.fft.rfft(windows[0, :, 0])[:24000]) ** 2
         return np.log10(power.reshape(200, -1).sum(axis=1) + 1).astype(np.float32)
 
-    monkeypatch.setattr(module, "file_vector", bands)
+    monkeypatch.setattr(module, "mean_embedding", bands)
     monkeypatch.setattr(module.SoundIndex, "_tagger", None)
     monkeypatch.setenv("DL4MIR_DATA", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
@@ -555,18 +551,18 @@ def test_similar_makes_a_damaged_index_anew(similar):
 def test_similar_goes_on_after_an_interruption(similar, monkeypatch):
     from dl4mir_utils import similar as module
 
-    listen, heard = module.file_vector, []
+    cut, heard = module.excerpts, []
 
-    def stop(path, model):
+    def stop(path):
         if len(heard) == 2:
             raise KeyboardInterrupt
         heard.append(path)
-        return listen(path, model)
+        return cut(path)
 
-    monkeypatch.setattr(module, "file_vector", stop)
+    monkeypatch.setattr(module, "excerpts", stop)
     code, shown, errors = similar("lib/a.wav", "lib")
     assert (code, shown) == (1, "") and "Interrupted after 2 of 5 files." in errors
-    monkeypatch.setattr(module, "file_vector", lambda *given: heard.append(given[0]) or listen(*given))
+    monkeypatch.setattr(module, "excerpts", lambda path: heard.append(path) or cut(path))
     assert similar("lib/a.wav", "lib")[0] == 0
     assert sorted(map(str, heard)) == sorted(str(path) for path in Path("lib").rglob("*.*"))
 

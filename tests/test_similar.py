@@ -5,14 +5,16 @@ import shutil
 import sqlite3
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 import soundfile
 
 from dl4mir_utils import AudioDecodeError, BadArgumentError, similar
-from dl4mir_utils.data import load, load_audio
+from dl4mir_utils.data import load
 from dl4mir_utils.errors import SoundIndexError
+from dl4mir_utils.models import embeddings, musicnn
+from dl4mir_utils.models.musicnn import EXCERPT
+from dl4mir_utils.models.musicnn import RATE as TAGGERS_RATE
 from dl4mir_utils.similar import SoundIndex
 
 RATE = 16000
@@ -28,16 +30,14 @@ def write_tone(file, pitch=440, seconds=1.0, level=0.5):
 def heard(tmp_path, monkeypatch):
     """The list of what has been heard, by name; vectors are the power in 200 bands, instead of what a tagger says."""
     names = []
+    cut = similar.excerpts
 
-    def bands(path, model):
-        names.append(path.name)
-        audio = load_audio(path)
-        if not audio.any():
-            raise BadArgumentError("holds only silence")
-        power = np.abs(np.fft.rfft(audio, 2 * RATE)) ** 2
-        return np.log10(power[:16000].reshape(200, -1).sum(axis=1) + 1).astype(np.float32)
+    def bands(windows, model):
+        power = np.abs(np.fft.rfft(windows[0, :, 0])[:24000]) ** 2
+        return np.log10(power.reshape(200, -1).sum(axis=1) + 1).astype(np.float32)
 
-    monkeypatch.setattr(similar, "file_vector", bands)
+    monkeypatch.setattr(similar, "excerpts", lambda path: names.append(path.name) or cut(path))
+    monkeypatch.setattr(similar, "mean_embedding", bands)
     monkeypatch.setattr(SoundIndex, "_tagger", None)
     monkeypatch.setenv("DL4MIR_DATA", str(tmp_path / "cache"))
     for pitch in (200, 300, 1000, 1100, 1200, 5000):
@@ -146,12 +146,16 @@ def test_what_cannot_be_heard_is_tried_again(heard, folder):
     assert "200.wav" not in names(SoundIndex().nearest(folder / "low/300.wav", folder))
 
 
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
 def test_an_interruption_loses_nothing(heard, folder, monkeypatch):
     index = SoundIndex()
     _, new, _ = index.update(folder)
     for file in new[:4]:
         index.add(file)
-    monkeypatch.setattr(similar, "file_vector", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(similar, "mean_embedding", interrupt)
     with pytest.raises(KeyboardInterrupt):
         index.add(new[4])
     # Not closed, as after a crash.
@@ -204,46 +208,48 @@ def test_an_index_that_cannot_be_used(heard, folder, tmp_path):
         index.nearest(folder / "none.wav", folder)
 
 
-@pytest.fixture
-def energy():
-    """A "tagger" whose last layer before the tags says the mean square of a window."""
-    audio = keras.Input((None, 1))
-    return keras.Model(audio, keras.layers.GlobalAveragePooling1D(name="penultimate")(audio * audio))
-
-
 @pytest.mark.parametrize("rate", [16000, 44100])
-def test_windows_are_spread_over_the_file(tmp_path, energy, rate, monkeypatch):
-    second = np.sqrt(np.linspace(0, 1, 60))  # a minute that gets louder: its power rises from 0 to 1
-    noise = np.random.default_rng(0).choice([-1.0, 1.0], 60 * rate) if rate == RATE else np.ones(60 * rate)
-    soundfile.write(tmp_path / "song.wav", noise * np.repeat(second, rate), rate, "FLOAT")
-    decoded = []
-    load = similar.load_audio
-    monkeypatch.setattr(similar, "load_audio", lambda *given: decoded.append(given[2:]) or load(*given))
-    assert similar.file_vector(tmp_path / "song.wav", energy)[0] == pytest.approx(0.5, abs=0.01)
-    starts, lengths = np.array(decoded).T
-    np.testing.assert_allclose(starts + lengths / 2, 3 + 6 * np.arange(10))
-    np.testing.assert_allclose(lengths, 3.008)
+def test_windows_are_spread_over_the_file(tmp_path, rate):
+    level = np.linspace(0.01, 0.6, 60)  # a minute that gets louder each second
+    soundfile.write(tmp_path / "song.wav", np.repeat(level, rate), rate, "FLOAT")
+    windows = similar.excerpts(tmp_path / "song.wav")
+    assert windows.shape == (10, similar.WINDOW, 1) and windows.dtype == np.float32
+    # Their middles are at 3, 9, 15 s and so on, where one second ends and the next begins.
+    middles = 3 + 6 * np.arange(10)
+    for place, expected in ((0.2, middles - 2), (1.0, middles - 1), (2.0, middles), (2.8, middles + 1)):
+        np.testing.assert_allclose(windows[:, int(place * RATE), 0], level[expected], rtol=1e-3)
 
 
-@pytest.mark.parametrize(("seconds", "windows"), [(0.0001, 1), (1, 1), (3.1, 1), (6.1, 2), (10, 3)])
-def test_short_files_have_fewer_windows(tmp_path, energy, monkeypatch, seconds, windows):
-    count = max(1, int(seconds * RATE))
-    soundfile.write(tmp_path / "short.wav", np.full(count, 0.5), RATE, "FLOAT")
-    decoded = []
-    load = similar.load_audio
-    monkeypatch.setattr(similar, "load_audio", lambda *given: decoded.append(given) or load(*given))
-    filled = min(1, count / 48128)  # silence is added
-    assert similar.file_vector(tmp_path / "short.wav", energy)[0] == pytest.approx(0.25 * filled, rel=1e-3)
-    assert len(decoded) == windows
+@pytest.mark.parametrize(("seconds", "count"), [(0.0001, 1), (1, 1), (3.1, 1), (6.1, 2), (10, 3), (29, 9), (3600, 10)])
+def test_short_files_have_fewer_windows(tmp_path, seconds, count):
+    samples = max(1, int(seconds * 2000))
+    soundfile.write(tmp_path / "song.wav", np.full(samples, 0.5), 2000, "FLOAT")
+    windows = similar.excerpts(tmp_path / "song.wav")
+    assert windows.shape == (count, 48128, 1)
+    assert np.mean(windows > 0.4) == pytest.approx(
+        min(1, samples * 8 / 48128), rel=0.01, abs=1e-3
+    )  # the rest is silence
 
 
-def test_what_cannot_be_compared(tmp_path, energy):
+def test_what_cannot_be_compared(tmp_path):
     with pytest.raises(AudioDecodeError, match="does not exist"):
-        similar.file_vector(tmp_path / "none.wav", energy)
+        similar.excerpts(tmp_path / "none.wav")
     for name, level, said in [("silence.wav", 0.0, "only silence"), ("nan.wav", np.nan, "finite")]:
         soundfile.write(tmp_path / name, np.full(RATE, level), RATE, "FLOAT")
         with pytest.raises(BadArgumentError, match=said):
-            similar.file_vector(tmp_path / name, energy)
+            similar.excerpts(tmp_path / name)
+
+
+def test_the_mean_embedding_is_that_of_the_windows():
+    model = musicnn("msd")
+    assert (similar.WINDOW, similar.RATE) == (EXCERPT, TAGGERS_RATE)
+    audio = np.random.default_rng(0).uniform(-1, 1, (6, EXCERPT, 1)).astype(np.float32)
+    each = [embeddings(window[:, 0], model) for window in audio]
+    together = similar.mean_embedding(audio, model)
+    assert together.shape == (similar.VALUES,) and together.dtype == np.float32
+    # `embeddings` shifts windows by 16 ms.
+    assert np.corrcoef(together, np.concatenate(each).mean(axis=0))[0, 1] > 0.99
+    np.testing.assert_allclose(together, np.mean([similar.mean_embedding(w[None], model) for w in audio], 0), atol=1e-4)
 
 
 def test_neighbours_of_music_are_of_the_same_soundtrack(tmp_path, monkeypatch):
