@@ -594,6 +594,7 @@ def test_choi_transfer(features):
     assert data.split.tolist() == ["train", "train", "train", "valid", "test"]
     assert data.classes == ("blues", "pop")
     assert data.labels.tolist() == [1, 0, 0, 0, 0]
+    assert set(data.groups) == {""}
     assert [data.features[layer][0, 0] for layer in range(5)] == [0, 1, 2, 3, 4]
     assert repr(data) == "FeatureSet choi_transfer/gtzan_genre: 5 clips, layers 0, 1, 2, 3, 4"
 
@@ -644,9 +645,10 @@ def test_the_real_features_are_whole(monkeypatch, task):
         assert data.labels.shape == (744, 2)
     else:
         assert set(data.labels) == set(range(len(data.classes)))
-    if task == "jamendo_vd":  # no song is in two parts
-        songs = pd.Series(data.files).str.rsplit("/", n=1).str[1].str.rsplit("_", n=1).str[0]
-        assert (pd.Series(data.split).groupby(songs).nunique() == 1).all()
+    if task in ("jamendo_vd", "urbansound"):  # no song or recording is in two parts
+        assert (pd.Series(data.split).groupby(data.groups).nunique() == 1).all()
+        assert len(set(data.groups)) == {"jamendo_vd": 93, "urbansound": 1297}[task]
+    if task == "jamendo_vd":
         assert {part: (data.split == part).sum() for part in ("train", "valid", "test")} == {
             "train": 2592,
             "valid": 821,

@@ -33,20 +33,23 @@ class FeatureSet:
     ----------
     name, task : str
         What `load` was given, and its part after the slash.
-    features : dict of int to float32 array (clips, 32)
-        Mean activations by layer, 0 to 4, of the tagging network.
+    features : dict of int to float32 array (clips, width)
+        Mean activations by layer, 0 to 4, of the tagging network; 32 of each in the published ones.
     mfcc : float array (clips, 120) or None
         Statistics of MFCC, the baseline of the paper; not published for "urbansound".
-    labels : int32 array (clips,), or float64 array (clips, 2)
+    labels : int32 array (clips,), or float64 array (clips, columns)
         The class's number; for "emoMusic" arousal and valence in 0 to 1.
     classes : tuple of str
-        The names of the classes, or of the two columns of "emoMusic".
+        The names of the classes, or of the columns.
     split : array of str (clips,)
         "jamendo_vd": train, valid, test as published. "gtzan_genre": train, valid, test of the
         fault-filtered split, "" for the 70 clips it leaves out. "urbansound": the published folds,
         "fold1" to "fold10". Otherwise "": none is published.
     files : array of str (clips,)
         The path of each clip as the authors had it.
+    groups : array of str (clips,)
+        What an honest split never tears apart. "jamendo_vd": the song; "urbansound": the recording that slices were
+        cut from. Otherwise "": the authors name none.
     """
 
     name: str
@@ -57,6 +60,7 @@ class FeatureSet:
     classes: tuple[str, ...]
     split: np.ndarray
     files: np.ndarray
+    groups: np.ndarray
 
     def __len__(self) -> int:
         return len(self.files)
@@ -83,22 +87,23 @@ def load_choi_transfer(root: Path, task: str) -> FeatureSet:
                 f"`dl4mir data verify {name}` says which file is wrong."
             )
     files = table["filepath"]
-    split = pd.Series("", table.index)
+    split = groups = pd.Series("", table.index)
     if task == "emoMusic":
         classes, labels = ("arousal", "valence"), table[["label_arousal", "label_valence"]].to_numpy()
     else:
         labels = table["label"].to_numpy(np.int32)
         if task == "urbansound":
             classes, split = URBAN_SOUND, "fold" + table["fold"].astype(str)
+            groups = table["id"].str.split("-").str[0]  # 100032-3-0-0: recording, class, occurrence, slice
         else:
             # The folder is the class: gtzan_genre/genres/blues/blues.00000.au, music_speech/speech_wav/acomic.wav
             folder = files.str.split("/").str[-2].str.removesuffix("_wav")
             classes = tuple(folder.groupby(labels).unique().str.join("/"))
     if task == "jamendo_vd":
         split = table["category"]
+        groups = table["id"].str.rsplit("_", n=1).str[0]  # 01 - A CONTRE COURANT_0: song, piece
     elif task == "gtzan_genre":
         split = files.map(lambda file: Path(file).stem).map(fault_filtered_split()).fillna("")
     layers = {layer: loaded[f"layer_{layer}"] for layer in range(5)}
-    return FeatureSet(
-        f"{name}/{task}", task, layers, loaded.get("mfcc"), labels, classes, split.to_numpy(str), files.to_numpy(str)
-    )
+    words = (column.to_numpy(str) for column in (split, files, groups))
+    return FeatureSet(f"{name}/{task}", task, layers, loaded.get("mfcc"), labels, classes, *words)
