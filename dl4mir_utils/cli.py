@@ -260,9 +260,12 @@ def similar(
         heard = SoundIndex(index)
         if heard.note:
             typer.echo(heard.note, err=True)
-        with quiet_native():
-            heard.hear(seed)  # an hour before the search would fail for it
-            files, new, failures = heard.update(folder)
+        try:
+            with quiet_native():
+                heard.hear(seed)  # first: an hour of listening to FOLDER would be in vain without it
+        except (AudioDecodeError, BadArgumentError) as error:
+            raise BadArgumentError(f"{_name(seed)}: {_in_one_line(error)}") from error
+        files, new, failures = heard.update(folder)
         done = 0
         with _progress("Listening", len(new)) as advance:
             try:
@@ -296,7 +299,7 @@ def similar(
             _write(playlist, ["#EXTM3U", *(_name(file.absolute()) for file in (seed, *near.files))])
     _show_failures(failures, len(set(files) | set(failures)))
     if not rows and not failures:
-        typer.echo(f"{_name(folder)} holds no other sound.", err=True)
+        typer.echo(f"{_name(folder)} holds no sound but SEED.", err=True)
     raise typer.Exit(code=1 if failures or not rows else 0)
 
 

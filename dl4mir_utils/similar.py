@@ -13,7 +13,7 @@ comparing with a hundred thousand vectors, more sounds than a person owns, takes
     library = SoundIndex()
     for file in library.update(folder).new:
         library.add(file)
-    files, similarity, copies = library.nearest("song.mp3", folder)
+    files, similarity, copies = library.nearest(Path("song.mp3"), folder)
 """
 
 import hashlib
