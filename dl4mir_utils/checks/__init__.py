@@ -4,6 +4,7 @@ A check prints one line. It never shows the solution and never raises: a noteboo
 One module holds the checks of one notebook.
 """
 
+from dl4mir_utils.checks.attention import check_10_by_hand, check_10_causal, check_10_memory
 from dl4mir_utils.checks.chords import check_02_ambiguous, check_02_inversion, check_02_parameters
 from dl4mir_utils.checks.front_ends import check_03_frames, check_03_resolution, check_03_swap
 from dl4mir_utils.checks.genre import check_05b_balanced, check_05b_leak, check_05b_nested
@@ -47,5 +48,8 @@ __all__ = [
     "check_08_coverage",
     "check_08_ndcg",
     "check_08_playlist",
+    "check_10_by_hand",
+    "check_10_causal",
+    "check_10_memory",
     "suspicious_clips",
 ]
