@@ -194,6 +194,49 @@ def plot_scores(
     return ax
 
 
+def plot_combinations(
+    scores: Mapping[str, float],
+    baseline: float | None = None,
+    baseline_name: str = "baseline",
+    ylabel: str = "accuracy",
+    title: str = "",
+) -> Axes:
+    """Draw the score of each combination of layers, least on the left; squares below say which layers are in it.
+
+    Parameters
+    ----------
+    scores : dict of str to float
+        By the layers in them, one digit each: "0", "13", "01234".
+    baseline : float, optional
+        Drawn as a dotted line.
+    baseline_name, ylabel, title : str
+
+    Returns
+    -------
+    Axes
+        Those of the scores; the figure's second axes hold the squares.
+    """
+    names = sorted(scores, key=scores.__getitem__)
+    layers = sorted(set("".join(names)))
+    _, (ax, below) = plt.subplots(2, 1, figsize=(9, 4), sharex=True, height_ratios=[3, 1.4])
+    for size, marker in enumerate(MARKERS[: len(layers)], start=1):
+        places = [place for place, name in enumerate(names) if len(name) == size]
+        label = f"{size} layer" if size == 1 else f"{size} layers"
+        ax.plot(places, [scores[names[place]] for place in places], marker, color=COLOURS[size - 1], label=label)
+    if baseline is not None:
+        ax.axhline(baseline, color="#595959", linestyle=":", label=f"{baseline_name} {baseline:.2f}")
+    ax.set(ylabel=ylabel, title=title)
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    inside = np.array([[layer in name for name in names] for layer in layers])
+    edges = np.arange(len(names) + 1) - 0.5, np.arange(len(layers) + 1)
+    below.pcolormesh(*edges, inside, cmap="Greys", vmin=0, vmax=1.6, edgecolors="white", linewidth=1)
+    below.set_yticks(np.arange(len(layers)) + 0.5, [f"layer {layer}" for layer in layers], fontsize=9)
+    below.set(xticks=[], xlabel="combinations, from the lowest score to the highest")
+    below.spines[["left", "bottom"]].set_visible(False)
+    below.invert_yaxis()
+    return ax
+
+
 def plot_probabilities(
     probabilities: np.ndarray, classes: Sequence[str], hop_s: float, ax: Axes | None = None, title: str = ""
 ) -> Axes:

@@ -7,6 +7,7 @@ import pytest
 
 from dl4mir_utils import BadArgumentError
 from dl4mir_utils.plots import (
+    plot_combinations,
     plot_confusion,
     plot_cqt_frames,
     plot_history,
@@ -125,3 +126,12 @@ def test_tag_scores():
     assert list(first.get_xdata()) == [0.7, 0.9, 0.6] and list(second.get_xdata()) == [0.5, 0.8, 0.95]
     assert first.get_marker() != second.get_marker()
     assert legend(ax) == ["svm", "cnn", "guessing 0.50"]
+
+
+def test_combinations_stand_in_order_with_their_layers():
+    ax = plot_combinations({"0": 0.5, "1": 0.3, "01": 0.4}, baseline=0.35, baseline_name="MFCC", title="A")
+    assert [line.get_xydata().tolist() for line in ax.lines[:2]] == [[[0, 0.3], [2, 0.5]], [[1, 0.4]]]
+    assert legend(ax) == ["1 layer", "2 layers", "MFCC 0.35"]
+    below = ax.figure.axes[1]
+    assert below.collections[0].get_array().reshape(2, 3).tolist() == [[0, 1, 1], [1, 1, 0]]
+    assert [text.get_text() for text in below.get_yticklabels()] == ["layer 0", "layer 1"]
