@@ -40,7 +40,7 @@ VERSION = 1  # to be raised when the same sound would get another vector
 VALUES = 200  # of a vector
 SEPARATOR = os.fsencode(os.sep)
 # Heard of each, at most. Measured on 30 pieces of 1.5 to 4 minutes: the mean over ten windows has a cosine of 0.99
-# to the mean over all, and 0.97 at worst (five: 0.92, one: 0.48), and 8 of the same 10 neighbours; with twenty, 9 of 10.
+# to the mean over all, 0.97 at worst (five: 0.92, one: 0.48), and 8 of the same 10 neighbours; with twenty, 9 of 10.
 WINDOWS = 10
 WINDOW, RATE = 48128, 16000  # samples of a window, those that musicnn learned from, and Hz
 TABLES = f"""
