@@ -173,11 +173,11 @@ class SoundIndex:
         if not folder.is_dir():
             raise BadArgumentError(f"{folder} is not a folder that is there.")
         files, failures = sound_files([folder])
-        found = {_path(folder, file): file for file in files}
+        below = _below(folder)
+        found = {below + os.fsencode(file.relative_to(folder)): file for file in files}
         with self._explained(), self._db:
             known = self._db.execute("SELECT path, size, mtime_ns FROM files").fetchall()
             kept = {path for path, *state in known if path in found and state == _state(found[path])}
-            below = _below(folder)
             gone = [(path,) for path, *_ in known if path.startswith(below) and path not in kept]
             self._db.executemany("DELETE FROM files WHERE path = ?", gone)
         return Update(files, [file for path, file in found.items() if path not in kept], failures)
@@ -195,7 +195,7 @@ class SoundIndex:
         state = _state(file)  # from before it is read: if it changes meanwhile, it is read again next time
         content = self.hear(file)
         with self._explained(), self._db:
-            row = os.fsencode(file.parent.resolve() / file.name), *state, content
+            row = _below(file.parent) + os.fsencode(file.name), *state, content
             self._db.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", row)
 
     def hear(self, file: Path) -> bytes:
@@ -236,7 +236,7 @@ class SoundIndex:
         AudioDecodeError, BadArgumentError
             As `add`, of the seed.
         """
-        content, below, itself = self.hear(seed), _below(folder), os.fsencode(seed.resolve())
+        content, below, itself = self.hear(seed), _below(folder), _below(seed.parent) + os.fsencode(seed.name)
         with self._explained():
             rows = self._db.execute("SELECT path, content, vector FROM files JOIN vectors USING (content)").fetchall()
             (heard,) = self._db.execute("SELECT vector FROM vectors WHERE content = ?", (content,)).fetchone()
@@ -254,10 +254,6 @@ class SoundIndex:
 def _below(folder: Path) -> bytes:
     """Return how the paths in a folder start."""
     return os.fsencode(folder.resolve()).removesuffix(SEPARATOR) + SEPARATOR
-
-
-def _path(folder: Path, file: Path) -> bytes:
-    return _below(folder) + os.fsencode(file.relative_to(folder))
 
 
 def _state(file: Path) -> list[int]:

@@ -120,6 +120,18 @@ def test_copies_of_the_seed_are_named_and_no_neighbours(heard, folder, tmp_path)
     assert near.copies == [folder / "high/again.wav", folder / "low/200.wav"] and len(near.files) == 5
 
 
+def test_links_are_known_by_their_own_names(heard, folder, tmp_path):
+    (folder / "link.wav").symlink_to(folder / "low/200.wav")
+    (tmp_path / "link").symlink_to(folder)
+    update(folder)
+    near = SoundIndex().nearest(folder / "link.wav", folder)
+    assert near.copies == [folder / "low/200.wav"] and not {"200.wav", "link.wav"} & set(names(near))
+    heard.clear()
+    assert update(tmp_path / "link") == ([], {}) and heard == []
+    near = SoundIndex().nearest(folder / "low/200.wav", tmp_path / "link")
+    assert near.copies == [tmp_path / "link/link.wav"] and near.files[0] == tmp_path / "link/low/300.wav"
+
+
 def test_a_library_of_one_or_two(heard, folder, tmp_path):
     shutil.rmtree(folder / "high")
     update(folder)
