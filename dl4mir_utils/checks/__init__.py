@@ -19,6 +19,7 @@ from dl4mir_utils.checks.recommendation import check_08_coverage, check_08_ndcg,
 from dl4mir_utils.checks.singing import check_05a_always, check_05a_edges, check_05a_false_alarms
 from dl4mir_utils.checks.start_here import check_00_frames, check_00_loudest, check_00_neighbours
 from dl4mir_utils.checks.tagging import check_06_micro, check_06_pairs, check_06_threshold
+from dl4mir_utils.checks.transfer import check_07_join, check_07_noise, check_07_one_shot
 
 __all__ = [
     "check_00_frames",
@@ -45,6 +46,9 @@ __all__ = [
     "check_06_micro",
     "check_06_pairs",
     "check_06_threshold",
+    "check_07_join",
+    "check_07_noise",
+    "check_07_one_shot",
     "check_08_coverage",
     "check_08_ndcg",
     "check_08_playlist",

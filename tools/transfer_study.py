@@ -1,0 +1,163 @@
+"""Run notebook 07's ways to use few labels, for all folds and several seeds; write data/results/transfer_study.csv.
+
+    .venv/bin/python tools/transfer_study.py
+
+The ways are the notebook's own: its cells tagged `model` (drawing few clips, the probe, fine-tuning) are executed,
+nothing is copied; what learns from scratch is notebook 05b's `time_cnn`, trained as there, for as many steps as there.
+Runs of one seed and fold learn from the same clips, and those of a smaller size are among those of a larger one.
+
+A run is one line, stored as soon as it is there; what is there is not run again, so that a study can be interrupted,
+resumed and extended. To start anew, delete the table. One run at a time, on one core.
+"""
+
+import argparse
+import math
+import time
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+import notebooks as nbs
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "data" / "results" / "transfer_study.csv"
+NOTEBOOK = ROOT / "notebooks" / "07_transfer.ipynb"
+GENRE_NOTEBOOK = ROOT / "notebooks" / "05b_genre.ipynb"
+FOLDS = range(4)
+SCRATCH_STEPS = 225  # about 15 epochs of all clips, as in notebook 05b
+UPPER_STEPS, ALL_STEPS = 100, 20
+ALL_SIZE, ALL_SEEDS = 20, 1  # fine-tuning the front end too costs minutes a run: for one size, with one seed
+MFCC, UNTRAINED, PROBE, UPPER, ALL, SCRATCH = (
+    "MFCC + SVM",
+    "probe of an untrained musicnn",
+    "probe",
+    "fine-tuning above the front end",
+    "fine-tuning everything",
+    "from scratch",
+)
+
+
+def planned_runs(seeds: int, sizes: list[int]) -> list[tuple[str, int, int, int]]:
+    """Return (system, size, fold, seed) of every run, the most important first."""
+    systems = [MFCC, PROBE, SCRATCH, UPPER, UNTRAINED]
+    runs = [
+        (system, size, fold, seed) for system in systems for seed in range(seeds) for fold in FOLDS for size in sizes
+    ]
+    return runs + [(ALL, ALL_SIZE, fold, seed) for seed in range(ALL_SEEDS) for fold in FOLDS]
+
+
+class Study:
+    """What the runs share: the clips, their features, and the outputs of the pretrained front end."""
+
+    def __init__(self) -> None:
+        from dl4mir_utils.data import load
+        from dl4mir_utils.features import clip_features
+
+        self.notebook, self.genre_notebook = nbs.namespace(NOTEBOOK), nbs.namespace(GENRE_NOTEBOOK)
+        self.data = load("mini/genre")
+        self.labels = self.data.labels()
+        features, self.mfcc = clip_features(self.data.frame.index)
+        self.embedding = features[4]
+
+    @cache  # noqa: B019 (there is one study)
+    def fronts(self) -> np.ndarray:
+        """Return what the pretrained front end says of each clip: float16 (clips, 3, frames, 561)."""
+        front, _ = self.notebook["cut"](self.notebook["musicnn"]("msd"))
+        rows = range(len(self.data))
+        return np.stack(
+            [front.predict(self.notebook["three_windows"](self.data, [r]), verbose=0).astype(np.float16) for r in rows]
+        )
+
+    @cache  # noqa: B019
+    def untrained(self, seed: int) -> np.ndarray:
+        """Return embeddings by a musicnn of random weights: (clips, 200)."""
+        import keras
+
+        from dl4mir_utils.features import layer_means
+        from dl4mir_utils.models.musicnn import build_tagger, musicnn_tags
+
+        keras.utils.set_random_seed(seed)
+        model = build_tagger(musicnn_tags, "musicnn", None)
+        return layer_means([self.data.audio(name) for name in self.data.frame.index], model)[4]
+
+    def run(self, system: str, size: int, fold: int, seed: int) -> tuple[int, int]:
+        """Return how many clips of the test fold are right, and how many there are."""
+        import keras
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
+        keras.backend.clear_session()
+        keras.utils.set_random_seed(seed)
+        few_clips, probe = self.notebook["few_clips"], self.notebook["probe"]
+        train, test = few_clips(self.data, size, fold, seed)
+        labels, truth = self.labels[train], self.labels[test]
+        if system == SCRATCH:
+            return self.scratch(train, test, seed), len(test)
+        if system in (MFCC, PROBE, UNTRAINED):
+            inputs = {MFCC: self.mfcc, PROBE: self.embedding}.get(system)
+            inputs = self.untrained(seed) if inputs is None else inputs
+            model = {
+                MFCC: self.genre_notebook["svm"],
+                PROBE: lambda: probe(inputs[train], labels),
+                UNTRAINED: lambda: make_pipeline(StandardScaler(), probe(inputs[train], labels)),
+            }[system]()
+            if system != PROBE:
+                model.fit(inputs[train], labels)
+            return int((model.predict(inputs[test]) == truth).sum()), len(test)
+        body, start = self.notebook["musicnn"]("msd"), probe(self.embedding[train], labels)
+        if system == UPPER:
+            _, body = self.notebook["cut"](body)
+            windows = [self.fronts()[rows].reshape(-1, *self.fronts().shape[2:]) for rows in (train, test)]
+            windows, options = [some.astype(np.float32) for some in windows], {"steps": UPPER_STEPS}
+        else:
+            body = keras.Model(body.input, body.get_layer("penultimate").output)
+            windows = [self.notebook["three_windows"](self.data, rows) for rows in (train, test)]
+            options = {"steps": ALL_STEPS, "batch": 4}
+        model = self.notebook["with_head"](body, start)
+        self.notebook["fine_tune"](model, windows[0], labels, **options)
+        return int(self.notebook["right"](model, windows[1], truth)), len(test)
+
+    def scratch(self, train: np.ndarray, test: np.ndarray, seed: int) -> int:
+        """Train notebook 05b's `time_cnn` on a few clips; return how many test clips are right."""
+        split = pd.Series("", self.data.frame.index)
+        split.iloc[train], split.iloc[test] = "train", "test"
+        data = replace(self.data, frame=self.data.frame.assign(split=split))
+        model = self.genre_notebook["build"](self.genre_notebook["time_cnn"])
+        epochs = math.ceil(SCRATCH_STEPS / math.ceil(len(train) / 16))
+        self.genre_notebook["train"](model, data, epochs=epochs, seed=seed)
+        answers = model.predict(data.to_tf("test", batch=4), verbose=0).argmax(axis=1)
+        return int((answers == data.labels("test")).sum())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=3)
+    options = parser.parse_args()
+
+    import dl4mir_utils  # noqa: F401 (quietens TensorFlow, so it comes first)
+    import tensorflow as tf  # isort: skip
+
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    study = Study()
+    table = pd.read_csv(RESULTS).to_dict("records") if RESULTS.exists() else []
+    done = {(line["system"], line["size"], line["fold"], line["seed"]) for line in table}
+    runs = [run for run in planned_runs(options.seeds, study.notebook["SIZES"]) if run not in done]
+    print(f"{len(done)} runs are there, {len(runs)} to do", flush=True)
+    RESULTS.parent.mkdir(exist_ok=True)
+    for number, run in enumerate(runs, start=1):
+        started = time.process_time()  # of this process alone, however busy the machine is
+        correct, clips = study.run(*run)
+        line = dict(zip(["system", "size", "fold", "seed"], run, strict=True))
+        seconds = round(time.process_time() - started, 1)
+        table.append(line | {"correct": correct, "clips": clips, "seconds": seconds})
+        sort = ["system", "size", "fold", "seed"]
+        pd.DataFrame(table).sort_values(sort).to_csv(RESULTS, index=False, lineterminator="\n")
+        print(f"{number}/{len(runs)}:", *table[-1].values(), flush=True)
+
+
+if __name__ == "__main__":
+    main()
