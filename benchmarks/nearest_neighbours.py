@@ -102,7 +102,7 @@ def measure(vectors, queries):
     truth, query_ms = timed(lambda query: exact(vectors, query), queries)
     memory_mb = vectors.nbytes / 1e6
     yield size | {
-        "method": "exact (NumPy)",
+        "method": "NumPy, exact",
         "build_s": 0.0,
         "memory_mb": memory_mb,
         "query_ms": query_ms,
@@ -115,7 +115,7 @@ def measure(vectors, queries):
     some = queries[: max(10, min(len(queries), 10**7 // len(vectors)))]
     found, query_ms = timed(lambda query: brute.kneighbors(query[np.newaxis], return_distance=False)[0], some)
     yield size | {
-        "method": "exact (scikit-learn)",
+        "method": "scikit-learn, exact",
         "build_s": build_s,
         "memory_mb": memory_mb,
         "query_ms": query_ms,
@@ -136,7 +136,7 @@ def measure(vectors, queries):
         for ef in DEPTHS:
             found, query_ms = timed(partial(approximate, index, ef), queries)
             yield size | {
-                "method": f"voyager ({bits} bits)",
+                "method": f"voyager, {bits} bits",
                 "build_s": build_s,
                 "memory_mb": memory_mb,
                 "query_ms": query_ms,
@@ -153,7 +153,7 @@ def recall(found, truth):
 def show(rows):
     """Print the table, with ratios to the exact search in NumPy beside the values."""
     table = pd.DataFrame(rows)
-    base = table[table["method"] == "exact (NumPy)"].set_index("vectors")
+    base = table[table["method"] == "NumPy, exact"].set_index("vectors")
     print("  vectors  method                ef  build, s  memory, MB  query, ms  faster  recall@10")
     for row in table.itertuples():
         faster = base.loc[row.vectors, "query_ms"] / row.query_ms
