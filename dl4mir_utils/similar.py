@@ -21,7 +21,7 @@ import math
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 VERSION = 1  # to be raised when the same sound would get another vector
 VALUES = 200  # of a vector
+WAIT_S = 10  # for another process that writes
 SEPARATOR = os.fsencode(os.sep)
 # Heard of each, at most. Measured on 30 pieces of 1.5 to 4 minutes: the mean over ten windows has a cosine of 0.99
 # to the mean over all, 0.97 at worst (five: 0.92, one: 0.48), and 8 of the same 10 neighbours; with twenty, 9 of 10.
@@ -120,30 +121,31 @@ class SoundIndex:
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = path or cache_root() / "similar.dl4mir"
-        with self._explained():
-            if not path:
+        if not path:
+            with self._explained():
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(self.path, timeout=10)
-            version, why = self._version()
-            self.note = why and f"The index {self.path} {why}: it is made anew, and all sounds are heard again."
-            if why:
-                self._db.close()
+        version, why = self._version()
+        self.note = why and f"The index {self.path} {why}: it is made anew, and all sounds are heard again."
+        if why:
+            with self._explained():
                 self.path.unlink()
                 Path(f"{self.path}-journal").unlink(missing_ok=True)
-                self._db = sqlite3.connect(self.path, timeout=10)
-            if why or not version:
-                self._db.executescript(TABLES)
+        if why or not version:
+            with self._opened() as db:
+                db.executescript(TABLES)
 
     def _version(self) -> tuple[int, str]:
         """Return the index's version, 0 if it is empty, and why it cannot be used, or ""."""
-        try:
-            (version,) = self._db.execute("PRAGMA user_version").fetchone()
-            if self._db.execute("PRAGMA quick_check").fetchone() != ("ok",):
-                return version, "is damaged"
-        except sqlite3.OperationalError:  # locked, or not to be opened: not its content's fault
-            raise
-        except sqlite3.DatabaseError:
-            return 0, "is damaged"
+        with self._opened() as db:
+            try:
+                (version,) = db.execute("PRAGMA user_version").fetchone()
+                sound = db.execute("PRAGMA quick_check").fetchone() == ("ok",)
+            except sqlite3.OperationalError:  # locked, or not to be opened: not its content's fault
+                raise
+            except sqlite3.DatabaseError:
+                version, sound = 0, False
+        if not sound:
+            return version, "is damaged"
         return version, "" if version in (0, VERSION) else "is of another version of the course"
 
     @contextmanager
@@ -155,6 +157,12 @@ class SoundIndex:
                 f"The index {self.path} can be neither read nor written: {error}. Mend that, or name another one "
                 "with --index."
             ) from error
+
+    @contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection]:
+        """Open the file for one step, which is done whole or not at all; between steps, nobody has to wait for it."""
+        with self._explained(), closing(sqlite3.connect(self.path, timeout=WAIT_S)) as db, db:
+            yield db
 
     @cached_property
     def _tagger(self) -> "keras.Model":
@@ -175,11 +183,11 @@ class SoundIndex:
         files, failures = sound_files([folder])
         below = _below(folder)
         found = {below + os.fsencode(file.relative_to(folder)): file for file in files}
-        with self._explained(), self._db:
-            known = self._db.execute("SELECT path, size, mtime_ns FROM files").fetchall()
+        with self._opened() as db:
+            known = db.execute("SELECT path, size, mtime_ns FROM files").fetchall()
             kept = {path for path, *state in known if path in found and state == _state(found[path])}
             gone = [(path,) for path, *_ in known if path.startswith(below) and path not in kept]
-            self._db.executemany("DELETE FROM files WHERE path = ?", gone)
+            db.executemany("DELETE FROM files WHERE path = ?", gone)
         return Update(files, [file for path, file in found.items() if path not in kept], failures)
 
     def add(self, file: Path) -> None:
@@ -194,9 +202,9 @@ class SoundIndex:
         """
         state = _state(file)  # from before it is read: if it changes meanwhile, it is read again next time
         content = self.hear(file)
-        with self._explained(), self._db:
+        with self._opened() as db:
             row = _below(file.parent) + os.fsencode(file.name), *state, content
-            self._db.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", row)
+            db.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", row)
 
     def hear(self, file: Path) -> bytes:
         """Make sure that the vector of a file's content is known; return the content's hash.
@@ -211,13 +219,13 @@ class SoundIndex:
                 content = hashlib.file_digest(opened, lambda: hashlib.blake2b(digest_size=16)).digest()
         except OSError as error:
             raise AudioDecodeError({str(file): f"the file cannot be read: {error.strerror}"}) from error
-        with self._explained():
-            if self._db.execute("SELECT 1 FROM vectors WHERE content = ?", (content,)).fetchone():
+        with self._opened() as db:
+            if db.execute("SELECT 1 FROM vectors WHERE content = ?", (content,)).fetchone():
                 return content
         windows = excerpts(file)
         vector = mean_embedding(windows, self._tagger)
-        with self._explained(), self._db:
-            self._db.execute("INSERT OR REPLACE INTO vectors VALUES (?, ?)", (content, vector.tobytes()))
+        with self._opened() as db:
+            db.execute("INSERT OR REPLACE INTO vectors VALUES (?, ?)", (content, vector.tobytes()))
         return content
 
     def nearest(self, seed: Path, folder: Path, count: int = 10) -> Neighbours:
@@ -237,9 +245,9 @@ class SoundIndex:
             As `add`, of the seed.
         """
         content, below, itself = self.hear(seed), _below(folder), _below(seed.parent) + os.fsencode(seed.name)
-        with self._explained():
-            rows = self._db.execute("SELECT path, content, vector FROM files JOIN vectors USING (content)").fetchall()
-            (heard,) = self._db.execute("SELECT vector FROM vectors WHERE content = ?", (content,)).fetchone()
+        with self._opened() as db:
+            rows = db.execute("SELECT path, content, vector FROM files JOIN vectors USING (content)").fetchall()
+            (heard,) = db.execute("SELECT vector FROM vectors WHERE content = ?", (content,)).fetchone()
         rows = sorted(row for row in rows if row[0].startswith(below))
         files = [folder / os.fsdecode(path.removeprefix(below)) for path, *_ in rows]
         same = [content == other for _, other, _ in rows]

@@ -170,7 +170,6 @@ def test_an_interruption_loses_nothing(heard, folder, monkeypatch):
     monkeypatch.setattr(similar, "mean_embedding", interrupt)
     with pytest.raises(KeyboardInterrupt):
         index.add(new[4])
-    # Not closed, as after a crash.
     assert SoundIndex().update(folder).new == new[4:]
 
 
@@ -179,7 +178,6 @@ def test_a_damaged_index_is_made_anew(heard, folder, damage):
     update(folder)
     index = SoundIndex()
     assert index.note == ""
-    index._db.close()
     content = index.path.read_bytes()
     if damage == "other version":
         with sqlite3.connect(index.path) as db:
@@ -202,7 +200,7 @@ def test_a_damaged_index_is_made_anew(heard, folder, damage):
     assert SoundIndex().note == "" and SoundIndex().update(folder).new == []
 
 
-def test_an_index_that_cannot_be_used(heard, folder, tmp_path):
+def test_an_index_that_cannot_be_used(heard, folder, tmp_path, monkeypatch):
     with pytest.raises(SoundIndexError, match="--index"):
         SoundIndex(tmp_path / "none/x.dl4mir")
     with pytest.raises(SoundIndexError, match="--index"):
@@ -210,7 +208,9 @@ def test_an_index_that_cannot_be_used(heard, folder, tmp_path):
     index = SoundIndex(tmp_path / "own.dl4mir")
     other = sqlite3.connect(index.path)
     other.execute("BEGIN EXCLUSIVE")
-    index._db.execute("PRAGMA busy_timeout = 10")
+    monkeypatch.setattr(similar, "WAIT_S", 0.01)
+    with pytest.raises(SoundIndexError, match="locked"):
+        SoundIndex(index.path)
     with pytest.raises(SoundIndexError, match="locked"):
         index.update(folder)
     other.close()
