@@ -395,3 +395,61 @@ def plot_tag_scores(
     ax.set(xlabel=xlabel, title=title, ylim=(-0.7, len(tags) - 0.3))
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return ax
+
+
+def plot_plays(
+    plays: np.ndarray, groups: Sequence[str], ax: Axes | None = None, title: str = "", xlabel: str = "item"
+) -> Axes:
+    """Draw who played what: listeners as rows, items as columns, darker where played more often.
+
+    Parameters
+    ----------
+    plays : int array (listeners, items)
+        Counts; the shade grows with the logarithm of 1 + count.
+    groups : sequence of str (items,)
+        What each item is: the columns are sorted by it, and dotted lines part the groups.
+    ax : Axes, optional
+    title, xlabel : str
+    """
+    plays, groups = np.asarray(plays), np.asarray(groups)
+    if plays.ndim != 2 or plays.shape[1:] != groups.shape:
+        raise BadArgumentError(f"plays has the shape {plays.shape}, groups {groups.shape}: one group for each column.")
+    ax = ax or plt.subplots()[1]
+    ax.imshow(np.log1p(plays[:, np.argsort(groups, kind="stable")]), aspect="auto", cmap="Blues")
+    names, counts = np.unique(groups, return_counts=True)
+    ends = np.cumsum(counts)
+    ax.vlines(ends[:-1] - 0.5, -0.5, len(plays) - 0.5, color="#595959", linestyle=":")
+    ax.set_xticks(ends - counts / 2 - 0.5, names)
+    ax.set(xlabel=xlabel, ylabel="listener", title=title)
+    return ax
+
+
+def plot_search(growth: "pd.DataFrame", axes: Sequence[Axes] | None = None) -> np.ndarray:
+    """Draw how nearest-neighbour search grows with the number of vectors: time of a query, and what it finds.
+
+    Parameters
+    ----------
+    growth : pandas.DataFrame
+        A row for each measurement, with the columns `method`, `ef` (nan where there is none), `vectors`, `query_ms`
+        and `recall_at_10`, as benchmarks/nearest_neighbours.py writes them.
+    axes : two Axes, optional
+
+    Returns
+    -------
+    array of Axes (2,)
+    """
+    axes = plt.subplots(1, 2, figsize=(11, 3.4))[1] if axes is None else np.asarray(axes)
+    for index, ((method, ef), rows) in enumerate(growth.groupby(["method", "ef"], dropna=False, sort=False)):
+        look = {
+            "color": COLOURS[index % len(COLOURS)],
+            "marker": MARKERS[index % len(MARKERS)],
+            "linestyle": LINE_STYLES[index % len(LINE_STYLES)],
+            "label": method if np.isnan(ef) else f"{method}, ef {ef:.0f}",
+        }
+        rows = rows.sort_values("vectors")
+        axes[0].loglog(rows["vectors"], rows["query_ms"], **look)
+        axes[1].semilogx(rows["vectors"], rows["recall_at_10"], **look)
+    axes[0].set(xlabel="vectors", ylabel="time of a query (ms)", title="Time")
+    axes[1].set(xlabel="vectors", ylabel="share found", title="Recall of the true ten")
+    axes[1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    return axes

@@ -8,8 +8,9 @@ import zipfile
 import numpy as np
 import pytest
 from http_server import Server
+from scipy.sparse import csr_array
 
-from dl4mir_utils import DataNotFoundError
+from dl4mir_utils import BadArgumentError, DataNotFoundError
 from dl4mir_utils.data import ListeningSet, load, registry
 
 PLAYS = "userID\tartistID\tweight\r\n2\t51\t13883\r\n2\t52\t11690\r\n5\t51\t7\r\n7\t99\t1\r\n"
@@ -83,3 +84,17 @@ def test_damaged_files_are_told(lastfm, file, old, new, message):
         (lastfm / file).write_bytes(text.replace(old, new).encode())
     with pytest.raises(DataNotFoundError, match=message):
         load("hetrec_lastfm", root=lastfm)
+
+
+def test_hold_back_parts_the_pairs():
+    plays = csr_array(np.random.default_rng(0).poisson(2, (50, 40)))
+    listening = ListeningSet("mine", plays, np.arange(40).astype(str))
+    shown, hidden = listening.hold_back(0.3, seed=1)
+    np.testing.assert_array_equal((shown + hidden).toarray(), plays.toarray())
+    assert not shown.multiply(hidden).nnz, "no pair is in both"
+    assert hidden.nnz / plays.nnz == pytest.approx(0.3, abs=0.04)
+    again, other = listening.hold_back(0.3, seed=1)[1], listening.hold_back(0.3, seed=2)[1]
+    assert not (hidden != again).nnz and (hidden != other).nnz
+    for share in (0, 1, 20):
+        with pytest.raises(BadArgumentError, match="between 0 and 1"):
+            listening.hold_back(share)

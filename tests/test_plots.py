@@ -14,9 +14,11 @@ from dl4mir_utils.plots import (
     plot_kernels,
     plot_log_mel,
     plot_numbers,
+    plot_plays,
     plot_probabilities,
     plot_roc,
     plot_scores,
+    plot_search,
     plot_tag_scores,
     plot_waveform,
 )
@@ -135,3 +137,33 @@ def test_combinations_stand_in_order_with_their_layers():
     below = ax.figure.axes[1]
     assert below.collections[0].get_array().reshape(2, 3).tolist() == [[0, 1, 1], [1, 1, 0]]
     assert [text.get_text() for text in below.get_yticklabels()] == ["layer 0", "layer 1"]
+
+
+def test_plays_are_sorted_by_group():
+    ax = plot_plays(np.array([[1, 2, 3], [0, 5, 0]]), ["rock", "jazz", "rock"], title="A", xlabel="track")
+    np.testing.assert_allclose(np.expm1(ax.images[0].get_array()), [[2, 1, 3], [5, 0, 0]])
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["jazz", "rock"]
+    assert list(ax.get_xticks()) == [0, 1.5]
+    assert [line[0][0] for line in ax.collections[0].get_segments()] == [0.5]
+    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_title()) == ("track", "listener", "A")
+    with pytest.raises(BadArgumentError, match="one group for each column"):
+        plot_plays(np.zeros((2, 3)), ["rock"])
+
+
+def test_search_grows():
+    growth = pd.DataFrame(
+        {
+            "method": ["exact", "graph", "graph", "exact"],
+            "ef": [np.nan, 10, 50, np.nan],
+            "vectors": [1000, 1000, 1000, 100],
+            "query_ms": [2.0, 0.1, 0.3, 0.2],
+            "recall_at_10": [1, 0.8, 0.9, 1],
+        }
+    )
+    time, found = plot_search(growth)
+    assert legend(found) == ["exact", "graph, ef 10", "graph, ef 50"]
+    assert time.lines[0].get_xydata().tolist() == [[100, 0.2], [1000, 2]]
+    assert found.lines[2].get_xydata().tolist() == [[1000, 0.9]]
+    assert time.get_xscale() == time.get_yscale() == found.get_xscale() == "log"
+    assert len({(line.get_marker(), line.get_linestyle()) for line in time.lines}) == 3, "not by colour alone"
+    assert "ms" in time.get_ylabel()

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.sparse import csr_array
 
 from dl4mir_utils.data.loaders.files import find_folder, name_some, require_files
-from dl4mir_utils.errors import DataNotFoundError
+from dl4mir_utils.errors import BadArgumentError, DataNotFoundError
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -34,6 +34,36 @@ class ListeningSet:
         listeners, items = self.plays.shape
         share = self.plays.nnz / (listeners * items)
         return f"ListeningSet {self.name}: {listeners} listeners, {items} items, {share:.2%} of the pairs played"
+
+    def hold_back(self, share: float = 0.2, seed: int = 0) -> tuple[csr_array, csr_array]:
+        """Part the plays in two at random, to learn from one part and to test on the other.
+
+        A pair of listener and item is in one of the two, with all its plays.
+
+        Parameters
+        ----------
+        share : float
+            Of the pairs, to be held back.
+        seed : int
+
+        Returns
+        -------
+        shown, hidden : csr_array of int32 (listeners, items)
+
+        Raises
+        ------
+        BadArgumentError
+            The share is not between 0 and 1.
+        """
+        if not 0 < share < 1:
+            raise BadArgumentError(f"share is {share}; it must be between 0 and 1, such as 0.2.")
+        pairs = self.plays.tocoo()
+        hidden = np.random.default_rng(seed).random(pairs.nnz) < share
+        shown, hidden = (
+            csr_array((pairs.data[part], (pairs.row[part], pairs.col[part])), shape=self.plays.shape)
+            for part in (~hidden, hidden)
+        )
+        return shown, hidden
 
 
 def load_hetrec_lastfm(root: Path) -> ListeningSet:
