@@ -12,7 +12,7 @@ of the ten exact neighbours that are found. The memory is that of the vectors, o
 memory it takes about a sixth more.
 
     python benchmarks/nearest_neighbours.py                                  # to 100 000: a few minutes
-    python benchmarks/nearest_neighbours.py --sizes 1000 10000 100000 1000000 --store   # for notebook 08
+    python benchmarks/nearest_neighbours.py --sizes 1000 10000 100000 1000000 --store   # for notebook 08: an hour
     python benchmarks/nearest_neighbours.py --library                        # how fast `dl4mir similar` reads files
 """
 
@@ -38,7 +38,7 @@ from dl4mir_utils.similar import SoundIndex
 
 STORED = Path(__file__).parents[1] / "data/results/nearest_neighbours.csv"
 K = 10
-LINKS, EF_CONSTRUCTION = 12, 200  # of each vector in the graph; how many candidates are looked at when it is linked
+LINKS, EF_CONSTRUCTION = 12, 100  # of each vector in the graph; how many candidates are looked at when it is linked
 DEPTHS = (10, 50, 200)  # ef: how many candidates a query looks at
 CHUNK = 50_000  # vectors drawn at once
 
@@ -162,35 +162,31 @@ def show(rows):
             f"{row.vectors:9}  {row.method:20}{ef:>4}{row.build_s:10.1f}{row.memory_mb:12.1f}{row.query_ms:11.3f}"
             f"{faster:8.1f}{row.recall_at_10:11.3f}"
         )
-    return table
 
 
 def compare(sizes, hard, store):
-    """Measure all methods for each size, print the table, and store it if asked."""
-    rng = np.random.default_rng(0)
-    draw = hard_sampler(rng) if hard else sampler(rng)
-    queries, rows = draw(200), []
+    """Measure all methods for each size and print the table; store each row, if asked, as soon as it is there."""
+    rows = []
     with threadpool_limits(1):
         for size in sizes:
-            rows += measure(draw(size), queries)
-            print(f"{size} vectors: done", flush=True)
-    table = show(rows)
-    if store:
-        table["ef"] = table["ef"].astype("Int64")
-        columns = [
-            "method",
-            "vectors",
-            "dimensions",
-            "build_s",
-            "memory_mb",
-            "query_ms",
-            "recall_at_10",
-            "ef",
-            "threads",
-        ]
-        table[columns].round({"build_s": 2, "memory_mb": 2, "query_ms": 4, "recall_at_10": 4}).to_csv(
-            STORED, index=False
-        )
+            rng = np.random.default_rng(0)
+            draw = hard_sampler(rng) if hard else sampler(rng)
+            queries = draw(200)
+            for row in measure(draw(size), queries):
+                rows.append(row)
+                if store:
+                    save(pd.DataFrame(rows))
+    show(rows)
+
+
+def save(table):
+    """Write the table over the stored one; of sizes that were not measured, the stored rows stay."""
+    columns = ["method", "vectors", "dimensions", "build_s", "memory_mb", "query_ms", "recall_at_10", "ef", "threads"]
+    table = table.reindex(columns=columns).round({"build_s": 2, "memory_mb": 2, "query_ms": 4, "recall_at_10": 4})
+    old = pd.read_csv(STORED)
+    table = pd.concat([old[~old["vectors"].isin(table["vectors"])], table])
+    table["ef"] = table["ef"].astype("Int64")
+    table.sort_values("vectors", kind="stable").to_csv(STORED, index=False)
 
 
 def library(count=12):
