@@ -569,7 +569,8 @@ function render({ model, el }) {
 
 /** A plain page: every `.dl4mir-standalone` holds a figure and an audio element to replace, and the content. */
 async function mountAll() {
-  for (const host of document.querySelectorAll(".dl4mir-standalone:not([data-mounted])")) {
+  for (const host of document.querySelectorAll(".dl4mir-standalone")) {
+    if (host.dataset.mounted) continue; // perhaps meanwhile, by the script of another player on the page
     host.dataset.mounted = "true";
     const content = JSON.parse(host.querySelector("script[type='application/json']").textContent);
     let address = host.querySelector("audio").src;

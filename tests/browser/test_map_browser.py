@@ -79,6 +79,8 @@ def page(request, browser, tmp_path_factory):
     page.on("pageerror", lambda error: page.complaints.append(str(error)))
     page.goto(path.as_uri())
     page.wait_for_function("document.querySelectorAll('.dl4mir-player').length === 2", timeout=20_000)
+    page.wait_for_timeout(300)  # a second script must not mount anything again
+    assert page.locator(".dl4mir-player").count() == 2
     page.evaluate("window.map = document.querySelector('.dl4mir-map')")
     page.wait_for_function("map.dl4mir.audio.readyState >= 2", timeout=20_000)
     yield page
