@@ -17,6 +17,7 @@ import numpy as np
 import soxr
 from scipy.fft import dct
 
+from dl4mir_utils.data.audio import load_audio
 from dl4mir_utils.data.download import cache_root
 from dl4mir_utils.data.loaders.choi import FeatureSet
 from dl4mir_utils.data.loaders.mini import course_file
@@ -179,12 +180,12 @@ def mfcc_statistics(audio: np.ndarray) -> np.ndarray:
     return np.concatenate([all_three.mean(axis=0), all_three.std(axis=0)]).astype(np.float32)
 
 
-def _clips() -> tuple[list[np.ndarray], dict[str, np.ndarray]]:
+def _clips() -> tuple[Iterable[np.ndarray], dict[str, np.ndarray]]:
     data = load("mini/tags")
-    return [data.audio(name) for name in data.frame.index], {}
+    return (load_audio(data.root / path, RATE) for path in data.frame["path"]), {}  # not all in memory at once
 
 
-def _mixes() -> tuple[list[np.ndarray], dict[str, np.ndarray]]:
+def _mixes() -> tuple[Iterable[np.ndarray], dict[str, np.ndarray]]:
     mixes = load("mini/singing")
     places = [(split, number) for split, count in MIXES.items() for number in range(count)]
     made = [mixes.mix(split, number, MIX_S) for split, number in places]
@@ -199,7 +200,7 @@ def _by_layer(arrays: dict[str, np.ndarray]) -> dict[int, np.ndarray]:
 
 
 def _kept(
-    network: str, kind: str, make: Callable[[], tuple[list[np.ndarray], dict[str, np.ndarray]]]
+    network: str, kind: str, make: Callable[[], tuple[Iterable[np.ndarray], dict[str, np.ndarray]]]
 ) -> dict[str, np.ndarray]:
     """Return features from the cache, with what `make` returns beside the sounds; what is not there, is computed."""
     if network not in WEIGHTS:
@@ -221,9 +222,16 @@ def _kept(
     return arrays
 
 
-def _compute(sounds: list[np.ndarray], network: str) -> dict[str, np.ndarray]:
+def _compute(sounds: Iterable[np.ndarray], network: str) -> dict[str, np.ndarray]:
     from dl4mir_utils.models import compact_cnn, musicnn
 
+    mfcc = []
+
+    def with_mfcc() -> Iterable[np.ndarray]:
+        for sound in sounds:
+            mfcc.append(mfcc_statistics(sound))
+            yield sound
+
     model = compact_cnn() if network == "compact_cnn" else musicnn(network.removeprefix("musicnn_"))
-    arrays = {f"layer_{number}": values for number, values in enumerate(layer_means(sounds, model))}
-    return arrays | {"mfcc": np.stack([mfcc_statistics(sound) for sound in sounds])}
+    arrays = {f"layer_{number}": values for number, values in enumerate(layer_means(with_mfcc(), model))}
+    return arrays | {"mfcc": np.stack(mfcc)}

@@ -25,6 +25,7 @@ def quick(monkeypatch):
     calls = []
 
     def compute(sounds, network):
+        sounds = list(sounds)
         calls.append((network, len(sounds)))
         layers = {f"layer_{n}": np.full((len(sounds), 2), n, np.float32) for n in range(5)}
         layers["layer_4"][:, 0] = np.arange(len(sounds))
