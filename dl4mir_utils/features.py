@@ -17,7 +17,7 @@ import numpy as np
 import soxr
 from scipy.fft import dct
 
-from dl4mir_utils.data.audio import load_audio
+from dl4mir_utils.data.audio import audio_cache, load_audio
 from dl4mir_utils.data.download import cache_root
 from dl4mir_utils.data.loaders.choi import FeatureSet
 from dl4mir_utils.data.loaders.mini import course_file
@@ -189,6 +189,7 @@ def _mixes() -> tuple[Iterable[np.ndarray], dict[str, np.ndarray]]:
     mixes = load("mini/singing")
     places = [(split, number) for split, count in MIXES.items() for number in range(count)]
     made = [mixes.mix(split, number, MIX_S) for split, number in places]
+    audio_cache.clear()  # 300 MB of lines and clips that only the mixes needed
     labels = np.array([frame_labels(spans, MIX_S, 1)[0] for _, spans in made], np.int32)
     files = np.array([f"{split} {number}" for split, number in places])
     split = np.array([split for split, _ in places])
