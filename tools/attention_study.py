@@ -1,0 +1,168 @@
+"""Run notebook 10's systems for several seeds and write data/results/attention_study.csv.
+
+    .venv/bin/python tools/attention_study.py --seeds 3
+
+The systems are the notebook's own: the cells tagged `model` (the memory game, networks, training) are executed, nothing
+is copied. Four tasks: the memory game with two lengths of pause (each seed holds out three other instruments), singing
+(voices apart), genre (fold 1, artists apart), and genre from patches by a transformer with and without pretraining.
+
+Each run is one line of the table, stored as soon as it is there; what is there is not run again, so that a study can be
+interrupted, resumed and extended. To start anew, delete the table. The seconds are CPU seconds of training and testing.
+"""
+
+import argparse
+import time
+from functools import lru_cache
+from pathlib import Path
+
+import dl4mir_utils  # noqa: F401 (quietens TensorFlow, so it comes first)
+
+import tensorflow as tf  # isort: skip
+import keras
+import numpy as np
+import pandas as pd
+
+import notebooks as nbs
+from dl4mir_utils.data import load
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "data" / "results" / "attention_study.csv"
+NOTEBOOK = ROOT / "notebooks" / "10_attention.ipynb"
+COLUMNS = ["task", "system", "fold", "seed", "weights", "score", "far_score", "examples", "seconds"]
+ALL = ["plain", "dilated", "gru", "bi_gru", "gaussian", "embedded gaussian", "dot product", "concatenation"]
+NEAR = ["gru", "embedded gaussian"]
+NO_CLOCK = "gaussian (no clock)"
+REAL = ["nothing", "plain", "gru", "embedded gaussian"]
+PATCHES = ["transformer", "transformer, pretrained"]
+FOLD = 1  # the fold that the notebook shows
+PAUSES = {"game, pause 0.5 s": 0.5, "game, pause 3 s": 3.0}
+FAR_PAUSE_S = 9.0
+
+
+def planned_runs(seeds: int) -> list[tuple[str, str, int, int]]:
+    """Return (task, system, fold, seed) of every run, the most important first."""
+    runs = [("game, pause 3 s", system, 0, seed) for seed in range(seeds) for system in [*ALL, NO_CLOCK]]
+    runs += [("singing", system, 0, seed) for seed in range(seeds) for system in REAL]
+    runs += [("genre", system, FOLD, seed) for seed in range(seeds) for system in REAL]
+    runs += [("game, pause 0.5 s", system, 0, seed) for seed in range(seeds) for system in NEAR]
+    runs += [("genre from patches", system, FOLD, seed) for seed in range(seeds) for system in PATCHES]
+    return runs
+
+
+@lru_cache(1)
+def notebook() -> dict:
+    """Return what the notebook's cells define."""
+    return nbs.namespace(NOTEBOOK)
+
+
+@lru_cache(1)
+def dealt_rounds(task: str, seed: int) -> tuple:
+    """Return rounds of the memory game to train on, to test on, and to test on with the longest pause."""
+    train, test, _ = notebook()["deal"](load("mini/notes"), seed)
+    rounds, pause_s = notebook()["rounds"], PAUSES[task]
+    return (
+        rounds(train, 2000, pause_s, seed),
+        rounds(test, 500, pause_s, seed + 100),
+        rounds(test, 500, FAR_PAUSE_S, seed + 200),
+    )
+
+
+def run_game(task: str, system: str, seed: int) -> tuple:
+    """Train on one part of the instruments, test on the others; return model, scores and number of answers."""
+    train, test, far = dealt_rounds(task, seed)
+    context, clock = system.removesuffix(" (no clock)"), not system.endswith("(no clock)")
+    model, _ = notebook()["train_game"](context, *train, seed=seed, clock=clock)
+    return model, notebook()["accuracy"](model, *test), notebook()["accuracy"](model, *far), test[1].size
+
+
+@lru_cache(1)
+def genre_pictures():
+    """Return the clips of mini/genre and their log-mel pictures."""
+    data = load("mini/genre")
+    return data, notebook()["pictures_of"](data)
+
+
+def run_genre(system: str, fold: int, seed: int) -> tuple:
+    """Train on three folds, test on whole clips of the fourth; return model, accuracy and number of clips."""
+    data, pictures = genre_pictures()
+    is_test, labels = (data.frame.fold_artist == fold).to_numpy(), data.labels()
+    model = notebook()["train_genre"](system, pictures[~is_test], labels[~is_test], seed)
+    answers = model.predict(pictures[is_test], verbose=0).argmax(axis=1)
+    return model, np.mean(answers == labels[is_test]), None, len(answers)
+
+
+@lru_cache(1)
+def singing_pictures(seed: int) -> tuple:
+    """Return pictures and labels of mixes to train on, and of mixes of other voices and other music to test on."""
+    mixes, pictures = load("mini/singing"), notebook()["singing_pictures"]
+    return pictures(mixes, "train", 1600, 5.12, seed), pictures(mixes, "test", 96, 9.984)
+
+
+def run_singing(system: str, seed: int) -> tuple:
+    """Train and test on mixes; return model, AUC and number of mixes."""
+    train, test = singing_pictures(seed)
+    model = notebook()["train_singing"](system, *train, seed)
+    return model, notebook()["singing_auc"](model, *test), None, len(test[0])
+
+
+@lru_cache(1)
+def all_patches():
+    """Return the table of all clips of mini/tags, which hold those of mini/genre, and their patches."""
+    clips = load("mini/tags")
+    return clips.frame, notebook()["patches"](clips)
+
+
+def run_patches(system: str, fold: int, seed: int) -> tuple:
+    """Train a transformer on three folds; if pretrained, before that on all clips but those of the test groups."""
+    data = load("mini/genre").split(by="artist", test_fold=fold)
+    clips, cut = all_patches()
+    keras.utils.set_random_seed(seed)
+    encoder = notebook()["transformer"]()
+    if system.endswith("pretrained"):
+        unheard = clips.group.isin(data.frame.group[data.frame.split == "test"]).to_numpy()
+        notebook()["pretrain"](encoder, cut[~unheard], seed)
+    parts = [cut[clips.index.get_indexer(data.frame.index[data.frame.split == part])] for part in ["train", "test"]]
+    model = notebook()["classify"](encoder, parts[0], data.labels("train"), seed)
+    answers = model.predict(parts[1], verbose=0).argmax(axis=1)
+    return model, np.mean(answers == data.labels("test")), None, len(answers)
+
+
+def do_run(task: str, system: str, fold: int, seed: int) -> list:
+    """Do one run; return its line of the table."""
+    keras.backend.clear_session()
+    data = {"genre": genre_pictures, "singing": lambda: singing_pictures(seed), "genre from patches": all_patches}
+    data.get(task, lambda: dealt_rounds(task, seed))()  # kept for the next run, and not counted in its seconds
+    started = time.process_time()
+    if task in PAUSES:
+        model, score, far_score, examples = run_game(task, system, seed)
+    elif task == "genre":
+        model, score, far_score, examples = run_genre(system, fold, seed)
+    elif task == "singing":
+        model, score, far_score, examples = run_singing(system, seed)
+    else:
+        model, score, far_score, examples = run_patches(system, fold, seed)
+    far = "" if far_score is None else f"{far_score:.4f}"
+    seconds = f"{time.process_time() - started:.1f}"
+    return [task, system, fold, seed, model.count_params(), f"{score:.4f}", far, examples, seconds]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=3)
+    options = parser.parse_args()
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    table = pd.read_csv(RESULTS, dtype=str, keep_default_na=False).to_numpy().tolist() if RESULTS.exists() else []
+    done = {tuple(line[:4]) for line in table}
+    runs = [run for run in planned_runs(options.seeds) if tuple(map(str, run)) not in done]
+    print(f"{len(done)} runs are there, {len(runs)} to do", flush=True)
+    RESULTS.parent.mkdir(exist_ok=True)
+    for number, run in enumerate(runs, start=1):
+        line = do_run(*run)
+        table.append([str(value) for value in line])
+        pd.DataFrame(sorted(table), columns=COLUMNS).to_csv(RESULTS, index=False, lineterminator="\n")
+        print(f"{number}/{len(runs)}:", *line, flush=True)
+
+
+if __name__ == "__main__":
+    main()
