@@ -69,6 +69,6 @@ def check_10_causal(weights: np.ndarray | None, scores: np.ndarray) -> None:
         expected = softmax(np.where(past, scores, -np.inf))
         say(
             np.allclose(weights, expected, atol=1e-6),
-            "Step 0 can only look at itself, the last one at all. Live systems listen so, and language models learn so.",
+            "Step 0 can only look at itself, the last one at all. So listen live systems, so learn language models.",
             "Zeros and sums are right, the weights are not: take the softmax of the given scores.",
         )
