@@ -9,8 +9,10 @@ a whole clip. It is the same type, `FeatureSet`, that `load("choi_transfer/gtzan
 
 import contextlib
 import hashlib
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -133,6 +135,11 @@ def layer_means(sounds: Iterable[np.ndarray], model: "keras.Model") -> list[np.n
     Returns
     -------
     list of five float32 arrays (sounds, width)
+
+    Raises
+    ------
+    BadArgumentError
+        A sound is shorter than that.
     """
     import keras
 
@@ -153,6 +160,10 @@ def layer_means(sounds: Iterable[np.ndarray], model: "keras.Model") -> list[np.n
     for sound in sounds:
         sound = sound if rate == RATE else soxr.resample(sound, RATE, rate)
         windows = sound[: len(sound) // window * window].reshape(-1, window, 1)
+        if not len(windows):
+            raise BadArgumentError(
+                f"A sound lasts {len(sound) / rate:.2f} s; the tagger hears {window / rate:.2f} s at once."
+            )
         means = [values.numpy().mean(axis=0) for values in answer(windows.astype(np.float32))]
         rows.append(means if ends is None else [*np.split(means[0], ends), means[1]])
     return [np.stack(layer).astype(np.float32) for layer in zip(*rows, strict=True)]
@@ -212,14 +223,16 @@ def _kept(
     try:
         with np.load(path) as arrays:
             return dict(arrays)
-    except (OSError, ValueError, zipfile.BadZipFile):  # not there, or damaged
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile):  # not there, or damaged
         sounds, others = make()
         arrays = _compute(sounds, network) | others
     with contextlib.suppress(OSError):  # a folder that cannot be written to: next time they are computed again
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f"{path.stem}.part.npz")  # so that nobody finds half a file
-        np.savez(part, **arrays)
-        part.replace(path)
+        # Two notebooks may compute the same at once: each writes a file of its own, and nobody finds half of one.
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            part = Path(folder) / path.name
+            np.savez(part, **arrays)
+            part.replace(path)
     return arrays
 
 

@@ -7,7 +7,7 @@ any library holds: to standardise them by the library instead finds no better ne
 vectors with every new file.
 
 What was heard is kept in a file, so that later only new and changed sounds are heard. The search itself is exact:
-comparing with a hundred thousand vectors, more sounds than a person owns, takes milliseconds
+comparing with a hundred thousand vectors, more sounds than a person owns, takes a second with reading them
 (benchmarks/nearest_neighbours.py), and unlike a graph of approximate neighbours it needs no upkeep.
 
     library = SoundIndex()
@@ -104,7 +104,8 @@ class SoundIndex:
     Parameters
     ----------
     path : Path, optional
-        The file, an SQLite database; it is made if it is not there, and made anew if it is damaged. By default it is
+        The file, an SQLite database; it is made if it is not there. One that is damaged, or no index at all, is renamed
+        to end in .old, and made anew. By default it is
         similar.dl4mir in the folder of downloads.
 
     Attributes
@@ -125,10 +126,11 @@ class SoundIndex:
             with self._explained():
                 self.path.parent.mkdir(parents=True, exist_ok=True)
         version, why = self._version()
-        self.note = why and f"The index {self.path} {why}: it is made anew, and all sounds are heard again."
+        old = Path(f"{self.path}.old")
+        self.note = why and f"{self.path} {why}: it is made anew, and all sounds are heard again; {old.name} keeps it."
         if why:
             with self._explained():
-                self.path.unlink()
+                self.path.replace(old)  # whatever it was, it is not lost
                 Path(f"{self.path}-journal").unlink(missing_ok=True)
         if why or not version:
             with self._opened() as db:
@@ -145,7 +147,7 @@ class SoundIndex:
             except sqlite3.DatabaseError:
                 version, sound = 0, False
         if not sound:
-            return version, "is damaged"
+            return version, "is damaged or no index"
         return version, "" if version in (0, VERSION) else "is of another version of the course"
 
     @contextmanager

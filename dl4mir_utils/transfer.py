@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import sklearn
 from joblib import Memory, Parallel, delayed
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.metrics.pairwise import euclidean_distances, linear_kernel
@@ -21,6 +22,7 @@ from tqdm import tqdm
 from dl4mir_utils.data.download import cache_root
 from dl4mir_utils.errors import BadArgumentError
 
+VERSION = 1  # to be raised when other scores come out: those kept in the cache are of the old kind
 Fold = tuple[np.ndarray, np.ndarray]  # rows to train on, rows to judge by, as scikit-learn's splitters yield them
 
 
@@ -111,10 +113,15 @@ def grid_scores(
                 f'The features "{name}" have the shape {features.shape}; {len(labels)} labels ask for '
                 f"({len(labels)}, features)."
             )
-    cached = Memory(cache_root() / "svm_scores", verbose=0).cache(_grid_scores)
+    try:
+        memory = Memory(cache_root() / "svm_scores", verbose=0)
+    except OSError:  # a folder that cannot be written to: next time they are computed again
+        memory = Memory(None)
+    cached = memory.cache(_grid_scores)
     # Threads: the machines are trained outside Python's lock, and nothing has to be copied.
     scores = Parallel(jobs, prefer="threads", return_as="generator")(
-        delayed(cached)(features, labels, folds, tuple(grid)) for features in candidates.values()
+        delayed(cached)(features, labels, folds, tuple(grid), (VERSION, sklearn.__version__))
+        for features in candidates.values()
     )
     # stdout: a bar is no warning.
     bar = tqdm(scores, "features", len(candidates), file=sys.stdout, ascii=True, leave=False, mininterval=0.5)
@@ -165,8 +172,10 @@ def best(scores: Mapping[str, np.ndarray]) -> tuple[str, int]:
     )
 
 
-def _grid_scores(features: np.ndarray, labels: np.ndarray, folds: list[Fold], grid: tuple[Setting, ...]) -> np.ndarray:
-    """Return the scores (settings, folds) of one set of features."""
+def _grid_scores(
+    features: np.ndarray, labels: np.ndarray, folds: list[Fold], grid: tuple[Setting, ...], version: tuple[int, str]
+) -> np.ndarray:
+    """Return the scores (settings, folds) of one set of features; `version` parts new scores from old in the cache."""
     scores = np.zeros((len(grid), len(folds)))
     for column, (train, test) in enumerate(folds):
         for scaled in {setting.scaled for setting in grid}:

@@ -103,11 +103,18 @@ def test_what_is_kept_is_not_computed_again_and_damage_is_mended(own_cache, quic
     assert len(quick) == 1
     assert all((first.features[n] == again.features[n]).all() for n in range(5))
     (kept,) = (own_cache / "features").glob("*.npz")
-    kept.write_bytes(kept.read_bytes()[:1000])
+    for times, size in enumerate([1000, 0], start=2):
+        kept.write_bytes(kept.read_bytes()[:size])
+        mini_features("genre")
+        assert len(quick) == times
     mini_features("genre")
-    assert len(quick) == 2
-    mini_features("genre")
-    assert len(quick) == 2
+    assert len(quick) == 3
+    assert list((own_cache / "features").iterdir()) == [kept]
+
+
+def test_a_sound_shorter_than_a_window_is_refused():
+    with pytest.raises(BadArgumentError, match=r"lasts 1\.00 s; the tagger hears 3\.01 s"):
+        layer_means([NOISE[:16000]], musicnn("msd"))
 
 
 def test_a_cache_that_cannot_be_written_is_no_obstacle(tmp_path, monkeypatch, quick):

@@ -195,6 +195,8 @@ def test_a_damaged_index_is_made_anew(heard, folder, damage):
     anew = SoundIndex()
     assert "made anew" in anew.note and ("another version" if damage == "other version" else "damaged") in anew.note
     assert str(index.path) in anew.note
+    if damage != "other version":
+        assert Path(f"{index.path}.old").read_bytes() == broken[damage]  # nothing is lost
     assert len(anew.update(folder).new) == 6
     update(folder, anew)
     assert SoundIndex().note == "" and SoundIndex().update(folder).new == []

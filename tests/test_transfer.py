@@ -72,6 +72,14 @@ def test_a_second_time_is_read_from_the_cache(clips, monkeypatch):
     assert all((first[name] == again[name]).all() for name in first)
 
 
+def test_a_cache_that_cannot_be_written_is_no_obstacle(clips, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("DL4MIR_DATA", str(tmp_path / "file"))
+    layers, labels = clips
+    folds = list(StratifiedKFold(3).split(labels, labels))
+    assert tr.grid_scores({"2": layers[2]}, labels, folds, FEW[:1])["2"].shape == (1, 3)
+
+
 def test_best(clips):
     scores = {"a": np.array([[0.5, 0.7], [0.9, 0.1]]), "b": np.array([[0.2, 0.2], [0.8, 0.6]])}
     assert tr.best(scores) == ("b", 1)

@@ -141,7 +141,7 @@ def badges(repository: str, filename: str) -> str:
 
 
 def setup_cell(repository: str) -> str:
-    """Source of the cell that fetches the course on Colab; ``kapre`` is what Colab lacks."""
+    """Source of the cell that fetches the course on Colab; the packages are those that Colab lacks."""
     return (
         "# On Colab this fetches the course and installs what Colab lacks; anywhere else it does nothing.\n"
         "import sys\n"
@@ -150,7 +150,7 @@ def setup_cell(repository: str) -> str:
         "    %cd /content\n"
         f"    !git clone --depth 1 {repository} course\n"
         "    %cd course/notebooks\n"
-        '    %pip install --no-deps "kapre>=0.4.1,<0.5"\n'
+        '    %pip install --no-deps "kapre>=0.4.1,<0.5" "voyager>=2.1,<3"\n'
         '    sys.path.insert(0, "..")'
     )
 
