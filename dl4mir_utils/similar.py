@@ -105,8 +105,7 @@ class SoundIndex:
     ----------
     path : Path, optional
         The file, an SQLite database; it is made if it is not there. One that is damaged, or no index at all, is renamed
-        to end in .old, and made anew. By default it is
-        similar.dl4mir in the folder of downloads.
+        to end in .old, and made anew. By default it is similar.dl4mir in the folder of downloads.
 
     Attributes
     ----------

@@ -12,7 +12,7 @@ held out    the split that keeps artists or songs apart: everything is chosen on
             validation together train, and the test part judges once.
 
 "any" in the column `features` means that the layers were chosen as well. The grids are the paper's; for three tasks
-they are thinned, as `GRIDS` says, for time. What is in the table, is not run again.
+they are thinned, as `grids` says, for time. What has been computed, is read from the user's cache folder.
 """
 
 import argparse
@@ -69,8 +69,8 @@ def paper_folds(task: str, labels: np.ndarray, split: np.ndarray, seed: int | No
     return list(splitter.split(labels, labels))
 
 
-def inner_folds(task: str, labels: np.ndarray, split: np.ndarray):
-    """Return the function that splits a fold's training rows: in three, for the two large tasks once."""
+def inner_folds(task: str, labels: np.ndarray):
+    """Return the function that splits a fold's training rows: in three parts, each tested, of Ballroom one."""
 
     def inner(rows: np.ndarray) -> list:
         splitter = (KFold if task in ("arousal", "valence") else StratifiedKFold)(3)
@@ -122,7 +122,7 @@ def lines(task: str):
             ]
             yield line(name, "shuffled", float(np.mean(best_scores)))
     if task not in ("jamendo_vd", "urbansound"):  # one split; one setting: nothing to choose
-        inner = inner_folds(task, labels, split)
+        inner = inner_folds(task, labels)
         for name, only in sets.items():
             yield line(name, "nested", nested_scores(only, labels, folds, inner, grid, 1).mean())
     scores = grid_scores(layers, labels, folds, grid, 1)
