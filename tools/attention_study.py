@@ -6,21 +6,18 @@ The systems are the notebook's own: the cells tagged `model` (the memory game, n
 is copied. Four tasks: the memory game with two lengths of pause (each seed holds out three other instruments), singing
 (voices apart), genre (fold 1, artists apart), and genre from patches by a transformer with and without pretraining.
 
-Each run is one line of the table, stored as soon as it is there; what is there is not run again, so that a study can be
-interrupted, resumed and extended. To start anew, delete the table. The seconds are CPU seconds of training and testing.
+The seconds are CPU seconds of training and testing.
 """
 
-import argparse
 import time
 from functools import lru_cache
 from pathlib import Path
 
 import dl4mir_utils  # noqa: F401 (quietens TensorFlow, so it comes first)
 
-import tensorflow as tf  # isort: skip
-import keras
+import keras  # isort: skip
 import numpy as np
-import pandas as pd
+from study import make_parser, run_study
 
 import notebooks as nbs
 from dl4mir_utils.data import load
@@ -28,7 +25,7 @@ from dl4mir_utils.data import load
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "data" / "results" / "attention_study.csv"
 NOTEBOOK = ROOT / "notebooks" / "10_attention.ipynb"
-COLUMNS = ["task", "system", "fold", "seed", "weights", "score", "far_score", "examples", "seconds"]
+KEYS = ["task", "system", "fold", "seed"]
 ALL = ["plain", "dilated", "gru", "bi_gru", "gaussian", "embedded gaussian", "dot product", "concatenation"]
 NEAR = ["gru", "embedded gaussian"]
 NO_CLOCK = "gaussian (no clock)"
@@ -127,9 +124,10 @@ def run_patches(system: str, fold: int, seed: int) -> tuple:
     return model, np.mean(answers == data.labels("test")), None, len(answers)
 
 
-def do_run(task: str, system: str, fold: int, seed: int) -> list:
+def do_run(run: tuple[str, str, int, int]) -> list[dict]:
     """Do one run; return its line of the table."""
     keras.backend.clear_session()
+    task, system, fold, seed = run
     data = {"genre": genre_pictures, "singing": lambda: singing_pictures(seed), "genre from patches": all_patches}
     data.get(task, lambda: dealt_rounds(task, seed))()  # kept for the next run, and not counted in its seconds
     started = time.process_time()
@@ -141,27 +139,15 @@ def do_run(task: str, system: str, fold: int, seed: int) -> list:
         model, score, far_score, examples = run_singing(system, seed)
     else:
         model, score, far_score, examples = run_patches(system, fold, seed)
-    far = "" if far_score is None else f"{far_score:.4f}"
+    scores = {"score": f"{score:.4f}", "far_score": "" if far_score is None else f"{far_score:.4f}"}
     seconds = f"{time.process_time() - started:.1f}"
-    return [task, system, fold, seed, model.count_params(), f"{score:.4f}", far, examples, seconds]
+    line = {"weights": model.count_params()} | scores | {"examples": examples, "seconds": seconds}
+    return [dict(zip(KEYS, run, strict=True)) | line]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=3)
-    options = parser.parse_args()
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
-    table = pd.read_csv(RESULTS, dtype=str, keep_default_na=False).to_numpy().tolist() if RESULTS.exists() else []
-    done = {tuple(line[:4]) for line in table}
-    runs = [run for run in planned_runs(options.seeds) if tuple(map(str, run)) not in done]
-    print(f"{len(done)} runs are there, {len(runs)} to do", flush=True)
-    RESULTS.parent.mkdir(exist_ok=True)
-    for number, run in enumerate(runs, start=1):
-        line = do_run(*run)
-        table.append([str(value) for value in line])
-        pd.DataFrame(sorted(table), columns=COLUMNS).to_csv(RESULTS, index=False, lineterminator="\n")
-        print(f"{number}/{len(runs)}:", *line, flush=True)
+    options = make_parser(__doc__).parse_args()
+    run_study(RESULTS, KEYS, planned_runs(options.seeds), do_run, options.jobs)
 
 
 if __name__ == "__main__":

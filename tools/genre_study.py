@@ -3,24 +3,21 @@
     .venv/bin/python tools/genre_study.py --seeds 5 --jobs 2
 
 The systems are the notebook's own: the cells tagged `model` (baseline, networks, training) are executed, nothing is
-copied. Each run is one line of the table, stored as soon as it is there; what is there is not run again, so that a
-study can be interrupted, resumed and extended. To start anew, delete the table.
+copied.
 """
 
-import argparse
-import multiprocessing
 import time
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
+from study import make_parser, run_study
 
 import notebooks as nbs
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "data" / "results" / "genre_study.csv"
 NOTEBOOK = ROOT / "notebooks" / "05b_genre.ipynb"
-COLUMNS = ["task", "system", "split", "fold", "seed", "correct", "clips", "macro_recall", "seconds"]
+KEYS = ["task", "system", "split", "fold", "seed"]
 BASELINE = "MFCC + SVM"
 NETWORKS = ["time_cnn", "cnn3x3", "multi_kernel", "crnn", "cnn1d"]
 DEFAULT_MOMENTUM = "cnn3x3 (momentum 0.99)"
@@ -60,16 +57,7 @@ def run_network(system: str, data, seed: int) -> np.ndarray:
     return model.predict(data.to_tf("test"), verbose=0).argmax(axis=1)
 
 
-def start_worker() -> None:
-    """Prepare a process: one core, quiet logs."""
-    import dl4mir_utils  # noqa: F401 (quietens TensorFlow, so it comes first)
-    import tensorflow as tf  # isort: skip
-
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
-
-
-def do_run(run: tuple[str, str, str, int, int]) -> list:
+def do_run(run: tuple[str, str, str, int, int]) -> list[dict]:
     """Do one run; return its line of the table."""
     from sklearn.metrics import recall_score
 
@@ -81,26 +69,15 @@ def do_run(run: tuple[str, str, str, int, int]) -> list:
     truth = data.labels("test")
     predicted = run_baseline(data) if system == BASELINE else run_network(system, data, seed)
     recall = recall_score(truth, predicted, average="macro", zero_division=0)
-    correct = int((predicted == truth).sum())
-    return [*run, correct, len(truth), f"{recall:.4f}", f"{time.time() - started:.1f}"]
+    scores = {"correct": int((predicted == truth).sum()), "clips": len(truth), "macro_recall": f"{recall:.4f}"}
+    return [dict(zip(KEYS, run, strict=True)) | scores | {"seconds": f"{time.time() - started:.1f}"}]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=5, help="seeds with artists apart")
+    parser = make_parser(__doc__, seeds=5)
     parser.add_argument("--leaky-seeds", type=int, default=1, help="seeds of the other two splits and the album task")
-    parser.add_argument("--jobs", type=int, default=2, help="processes, one core each")
     options = parser.parse_args()
-    table = pd.read_csv(RESULTS, dtype=str).to_numpy().tolist() if RESULTS.exists() else []
-    done = {tuple(line[:5]) for line in table}
-    runs = [run for run in planned_runs(options.seeds, options.leaky_seeds) if tuple(map(str, run)) not in done]
-    print(f"{len(done)} runs are there, {len(runs)} to do", flush=True)
-    RESULTS.parent.mkdir(exist_ok=True)
-    with multiprocessing.get_context("spawn").Pool(options.jobs, start_worker) as pool:
-        for number, line in enumerate(pool.imap_unordered(do_run, runs), start=1):
-            table.append([str(value) for value in line])
-            pd.DataFrame(sorted(table), columns=COLUMNS).to_csv(RESULTS, index=False, lineterminator="\n")
-            print(f"{number}/{len(runs)}:", *line, flush=True)
+    run_study(RESULTS, KEYS, planned_runs(options.seeds, options.leaky_seeds), do_run, options.jobs)
 
 
 if __name__ == "__main__":

@@ -6,19 +6,14 @@ The systems are the notebook's own: the cells tagged `model` (baselines, network
 executed, nothing is copied. Each system is trained on mixes, and its threshold and median filter are chosen on the
 validation mixes. It is tested on the test mixes and, where `ultrastar_cc` has been fetched, on its real songs. Some
 networks are then tuned on real songs: on those of Jonathan Coulton to be tested on the others, and the other way round.
-
-A run's lines are stored as soon as they are there; what is there is not run again, so that a study can be interrupted,
-resumed and extended. To start anew, delete the table.
 """
 
-import argparse
 import math
-import multiprocessing
 from functools import cache
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
+from study import make_parser, run_study
 
 import notebooks as nbs
 
@@ -96,15 +91,6 @@ def make_detector():
     return listen, (detector.median_frames * steps - 1) | 1, detector.threshold
 
 
-def start_worker() -> None:
-    """Prepare a process: one core, quiet logs."""
-    import dl4mir_utils  # noqa: F401 (quietens TensorFlow, so it comes first)
-    import tensorflow as tf  # isort: skip
-
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
-
-
 def do_run(run: tuple[str, int]) -> list[dict]:
     """Do one run; return its lines of the table."""
     import keras
@@ -150,22 +136,9 @@ def do_run(run: tuple[str, int]) -> list[dict]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--jobs", type=int, default=2, help="processes, one core each")
-    options = parser.parse_args()
-    table = pd.read_csv(RESULTS).to_dict("records") if RESULTS.exists() else []
-    done = {(line["system"], line["seed"]) for line in table}
-    runs = [run for run in planned_runs(options.seeds) if run not in done]
-    print(f"{len(done)} runs are there, {len(runs)} to do", flush=True)
-    RESULTS.parent.mkdir(exist_ok=True)
-    with multiprocessing.get_context("spawn").Pool(options.jobs, start_worker) as pool:
-        for number, lines in enumerate(pool.imap_unordered(do_run, runs), start=1):
-            table += lines
-            sort = ["test_set", "train_set", "system", "seed"]
-            pd.DataFrame(table).sort_values(sort).to_csv(RESULTS, index=False, lineterminator="\n")
-            for line in lines:
-                print(f"{number}/{len(runs)}:", *line.values(), flush=True)
+    options = make_parser(__doc__).parse_args()
+    sort = ["test_set", "train_set", "system", "seed"]
+    run_study(RESULTS, ["system", "seed"], planned_runs(options.seeds), do_run, options.jobs, sort=sort)
 
 
 if __name__ == "__main__":

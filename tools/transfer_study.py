@@ -6,11 +6,9 @@ The ways are the notebook's own: its cells tagged `model` (drawing few clips, th
 nothing is copied; what learns from scratch is notebook 05b's `time_cnn`, trained as there, for as many steps as there.
 Runs of one seed and fold learn from the same clips, and those of a smaller size are among those of a larger one.
 
-A run is one line, stored as soon as it is there; what is there is not run again, so that a study can be interrupted,
-resumed and extended. To start anew, delete the table. One run at a time, on one core.
+Each process keeps what the pretrained front end says of the clips, which takes it minutes at first.
 """
 
-import argparse
 import math
 import time
 from dataclasses import replace
@@ -19,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from study import make_parser, run_study
 
 import notebooks as nbs
 
@@ -26,6 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "data" / "results" / "transfer_study.csv"
 NOTEBOOK = ROOT / "notebooks" / "07_transfer.ipynb"
 GENRE_NOTEBOOK = ROOT / "notebooks" / "05b_genre.ipynb"
+KEYS = ["system", "size", "fold", "seed"]
 FOLDS = range(4)
 SCRATCH_STEPS = 225  # about 15 epochs of all clips, as in notebook 05b
 UPPER_STEPS, ALL_STEPS = 100, 20
@@ -49,7 +49,7 @@ def planned_runs(seeds: int, sizes: list[int]) -> list[tuple[str, int, int, int]
     return runs + [(ALL, ALL_SIZE, fold, seed) for seed in range(ALL_SEEDS) for fold in FOLDS]
 
 
-class Study:
+class Inputs:
     """What the runs share: the clips, their features, and the outputs of the pretrained front end."""
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class Study:
         features, self.mfcc = clip_features(self.data.frame.index)
         self.embedding = features[4]
 
-    @cache  # noqa: B019 (there is one study)
+    @cache  # noqa: B019 (there is one of them)
     def fronts(self) -> np.ndarray:
         """Return what the pretrained front end says of each clip: float16 (clips, 3, frames, 561)."""
         front, _ = self.notebook["cut"](self.notebook["musicnn"]("msd"))
@@ -132,31 +132,25 @@ class Study:
         return int((answers == data.labels("test")).sum())
 
 
+@cache
+def inputs() -> Inputs:
+    """Return what the runs share, one for each process."""
+    return Inputs()
+
+
+def do_run(run: tuple[str, int, int, int]) -> list[dict]:
+    """Do one run; return its line of the table."""
+    inputs()
+    started = time.process_time()  # of this process alone, however busy the machine is
+    correct, clips = inputs().run(*run)
+    seconds = round(time.process_time() - started, 1)
+    return [dict(zip(KEYS, run, strict=True)) | {"correct": correct, "clips": clips, "seconds": seconds}]
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=3)
-    options = parser.parse_args()
-
-    import dl4mir_utils  # noqa: F401 (quietens TensorFlow, so it comes first)
-    import tensorflow as tf  # isort: skip
-
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
-    study = Study()
-    table = pd.read_csv(RESULTS).to_dict("records") if RESULTS.exists() else []
-    done = {(line["system"], line["size"], line["fold"], line["seed"]) for line in table}
-    runs = [run for run in planned_runs(options.seeds, study.notebook["SIZES"]) if run not in done]
-    print(f"{len(done)} runs are there, {len(runs)} to do", flush=True)
-    RESULTS.parent.mkdir(exist_ok=True)
-    for number, run in enumerate(runs, start=1):
-        started = time.process_time()  # of this process alone, however busy the machine is
-        correct, clips = study.run(*run)
-        line = dict(zip(["system", "size", "fold", "seed"], run, strict=True))
-        seconds = round(time.process_time() - started, 1)
-        table.append(line | {"correct": correct, "clips": clips, "seconds": seconds})
-        sort = ["system", "size", "fold", "seed"]
-        pd.DataFrame(table).sort_values(sort).to_csv(RESULTS, index=False, lineterminator="\n")
-        print(f"{number}/{len(runs)}:", *table[-1].values(), flush=True)
+    options = make_parser(__doc__).parse_args()
+    sizes = nbs.namespace(NOTEBOOK)["SIZES"]
+    run_study(RESULTS, KEYS, planned_runs(options.seeds, sizes), do_run, options.jobs)
 
 
 if __name__ == "__main__":
