@@ -4,7 +4,7 @@
 
 The systems are the notebook's own: the cells tagged `model` (the memory game, networks, training) are executed, nothing
 is copied. Four tasks: the memory game with two lengths of pause (each seed holds out three other instruments), singing
-(voices apart), genre (fold 1, artists apart), and genre from patches by a transformer with and without pretraining.
+(voices apart), genre (four folds, artists apart), and genre from patches by a transformer with and without pretraining.
 
 The seconds are CPU seconds of training and testing.
 """
@@ -29,9 +29,9 @@ KEYS = ["task", "system", "fold", "seed"]
 ALL = ["plain", "dilated", "gru", "bi_gru", "gaussian", "embedded gaussian", "dot product", "concatenation"]
 NEAR = ["gru", "embedded gaussian"]
 NO_CLOCK = "gaussian (no clock)"
-REAL = ["nothing", "plain", "gru", "embedded gaussian"]
+REAL = ["nothing", "plain", "dilated", "gru", "bi_gru", "embedded gaussian"]
 PATCHES = ["transformer", "transformer, pretrained"]
-FOLD = 1  # the fold that the notebook shows
+FOLDS = range(4)
 PAUSES = {"game, pause 0.5 s": 0.5, "game, pause 3 s": 3.0}
 FAR_PAUSE_S = 9.0
 
@@ -40,10 +40,10 @@ def planned_runs(seeds: int) -> list[tuple[str, str, int, int]]:
     """Return (task, system, fold, seed) of every run, the most important first."""
     runs = [("game, pause 3 s", system, 0, seed) for seed in range(seeds) for system in [*ALL, NO_CLOCK]]
     runs += [("singing", system, 0, seed) for seed in range(seeds) for system in REAL]
-    runs += [("genre", system, FOLD, seed) for seed in range(seeds) for system in REAL]
+    runs += [("genre", system, fold, seed) for seed in range(seeds) for fold in FOLDS for system in REAL]
     runs += [("game, pause 0.5 s", system, 0, seed) for seed in range(seeds) for system in NEAR]
-    runs += [("genre from patches", system, FOLD, seed) for seed in range(seeds) for system in PATCHES]
-    return runs
+    patches = [(fold, system) for fold in FOLDS for system in PATCHES]
+    return runs + [("genre from patches", system, fold, seed) for seed in range(seeds) for fold, system in patches]
 
 
 @lru_cache(1)

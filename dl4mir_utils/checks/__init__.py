@@ -6,6 +6,12 @@ One module holds the checks of one notebook.
 
 from dl4mir_utils.checks.attention import check_10_by_hand, check_10_causal, check_10_memory
 from dl4mir_utils.checks.chords import check_02_ambiguous, check_02_inversion, check_02_parameters
+from dl4mir_utils.checks.end_to_end import (
+    check_09_covered,
+    check_09_musicnn_end,
+    check_09_response,
+    check_09_squeeze,
+)
 from dl4mir_utils.checks.front_ends import check_03_frames, check_03_resolution, check_03_swap
 from dl4mir_utils.checks.genre import check_05b_balanced, check_05b_leak, check_05b_nested
 from dl4mir_utils.checks.honest_data import (
@@ -52,6 +58,10 @@ __all__ = [
     "check_08_coverage",
     "check_08_ndcg",
     "check_08_playlist",
+    "check_09_covered",
+    "check_09_musicnn_end",
+    "check_09_response",
+    "check_09_squeeze",
     "check_10_by_hand",
     "check_10_causal",
     "check_10_memory",

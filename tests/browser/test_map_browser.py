@@ -1,17 +1,11 @@
-"""The map of sounds in a real browser: as a piece of HTML, and on an exported course page.
+"""The map of sounds in a real browser: as a piece of HTML, and on an exported course page."""
 
-Needs a Chromium of the system; the tests are skipped where there is none.
-"""
-
-import shutil
 import sys
 from pathlib import Path
 
 import nbformat
 import numpy as np
 import pytest
-
-playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra `test`)")
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -20,10 +14,6 @@ import course  # noqa: E402
 
 from dl4mir_utils.player import player  # noqa: E402
 from dl4mir_utils.player.sync import as_html  # noqa: E402
-
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium or Chrome on this machine")
 
 # Point 0 and 30 can be heard, for 0.5 and 1 s; the second sounds from 0.7 s of the file on.
 SIGNALS = """
@@ -38,18 +28,6 @@ names = [f"piece <{i}>" for i in range(40)]
 MAP = 'sound_map(points, labels, {0: tone[:8000], 30: tone}, names, title="Map", description="Dots </script>.")'
 ARRAYS: dict = {}
 exec(SIGNALS, ARRAYS)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright_api.sync_playwright() as playwright:
-        try:
-            arguments = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
-            started = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        except playwright_api.Error as error:
-            pytest.skip(f"{CHROMIUM} does not start: {str(error).splitlines()[0]}")
-        yield started
-        started.close()
 
 
 def piece_of_html(folder: Path) -> Path:

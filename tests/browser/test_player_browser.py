@@ -1,11 +1,7 @@
-"""The synchronised player in a real browser: in JupyterLab with a kernel, and on an exported course page without one.
-
-Needs a Chromium of the system; the tests are skipped where there is none.
-"""
+"""The synchronised player in a real browser: in JupyterLab with a kernel, and on an exported course page."""
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -21,16 +17,10 @@ import nbformat
 import numpy as np
 import pytest
 
-playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra `test`)")
-
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 
 import course  # noqa: E402
-
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium or Chrome on this machine")
 
 # Every second of the sound has its own tone, so that what is heard tells where the sound is.
 SIGNALS = """
@@ -77,18 +67,6 @@ def folder(tmp_path_factory) -> Path:
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}  # without it JupyterLab asks for one
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), root / "notebooks" / "01_player.ipynb")
     return root
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright_api.sync_playwright() as playwright:
-        try:
-            arguments = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
-            started = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        except playwright_api.Error as error:
-            pytest.skip(f"{CHROMIUM} does not start: {str(error).splitlines()[0]}")
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")
