@@ -38,9 +38,14 @@ def test_what_one_value_depends_on():
 
 @pytest.mark.parametrize(
     ("covered", "wanted"),
-    [(None, "still open"), (2187, "the step"), (2187 + 2184 - 2184, "the step"), (2187.0 + 1, "one by one"),
-     (3 + 2184, "the step"), (3 + sum(2 * 3**k for k in range(1, 7)), "step"), (COVERED, "Right. 4371 samples")],
-)  # fmt: skip
+    [
+        (None, "still open"),
+        (2187, "the step"),
+        (2188, "one by one"),
+        (np.array([1, 2]), "one by one"),
+        (COVERED, "Right. 4371 samples"),
+    ],
+)
 def test_covered(covered, wanted, capsys):
     checks.check_09_covered(covered)
     assert wanted in said(capsys)
@@ -62,10 +67,10 @@ def test_response(gain, wanted, capsys):
     assert wanted in said(capsys)
 
 
-def gates(x, units=2, keep_time=False, last="sigmoid"):
+def gates(x, units=2, pool=layers.GlobalAveragePooling1D, first="relu", last="sigmoid"):
     features = x.shape[-1]
-    gate = x if keep_time else layers.GlobalAveragePooling1D(keepdims=True)(x)
-    return x * layers.Dense(features, last)(layers.Dense(units, "relu")(gate))
+    gate = pool(keepdims=True)(x) if pool else x
+    return x * layers.Dense(features, last)(layers.Dense(units, first)(gate))
 
 
 @pytest.mark.parametrize(
@@ -74,9 +79,12 @@ def gates(x, units=2, keep_time=False, last="sigmoid"):
         (None, "still open"),
         (lambda x: layers.GlobalAveragePooling1D()(x), "shape (None, 8)"),
         (lambda x: layers.Conv1D(8, 3)(layers.Flatten()(x)), "cannot build"),
-        (lambda x: gates(x, keep_time=True), "change with time"),
+        (lambda x: gates(x, pool=None), "change with time"),
         (lambda x: gates(x, last=lambda y: 2 + y), "sigmoid"),
-        (lambda x: gates(x, units=4), "instead of 42"),
+        (lambda x: gates(x, units=4), "not 42"),
+        (lambda x: gates(x, pool=layers.GlobalMaxPooling1D), "not those of the mean"),
+        (lambda x: gates(x, first=None), "not those of the mean"),
+        (lambda x: gates(x, last="softmax"), "not those of the mean"),
         (gates, "Right."),
     ],
 )
@@ -86,16 +94,20 @@ def test_squeeze(squeeze, wanted, capsys):
     assert wanted in said(capsys)
 
 
-def end(front, normalise_pools=True, residual=True, units=200, dropout=True, last=True):
+MAXIMUM, MEAN = layers.GlobalMaxPooling1D, layers.GlobalAveragePooling1D
+
+
+def end(front, normalise_pools=True, residual=True, units=200, last=True, relu_last=False, pools=(MAXIMUM, MEAN)):
     x, parts = front, [front]
     for number in range(3):
-        y = layers.BatchNormalization()(layers.Conv1D(64, 7, padding="same", activation="relu")(x))
+        y = layers.Conv1D(64, 7, padding="same", activation=None if relu_last else "relu")(x)
+        y = layers.BatchNormalization()(y)
+        y = layers.ReLU()(y) if relu_last else y
         x = x + y if number and residual else y
         parts.append(x)
     x = layers.Concatenate()(parts)
-    x = layers.Concatenate()([layers.GlobalMaxPooling1D()(x), layers.GlobalAveragePooling1D()(x)])
+    x = layers.Concatenate()([pool()(x) for pool in pools])
     x = layers.BatchNormalization()(x) if normalise_pools else x
-    x = layers.Dropout(0.5)(x) if dropout else x
     x = layers.Dense(units, "relu")(x)
     return layers.BatchNormalization()(x) if last else x
 
@@ -107,8 +119,10 @@ def end(front, normalise_pools=True, residual=True, units=200, dropout=True, las
         ({"normalise_pools": False}, "missing: the normalisation of the 1506"),
         ({"last": False}, "missing: the last normalisation"),
         ({"last": False, "normalise_pools": False}, "layer by layer"),
-        ({"residual": False}, "0 inputs are added"),
-        ({"dropout": False}, "dropout is missing"),
+        ({"residual": False}, "answers differ"),
+        ({"relu_last": True}, "answers differ"),
+        ({"pools": (MAXIMUM, MAXIMUM)}, "answers differ"),
+        ({"pools": (MEAN, MAXIMUM)}, "Right. "),
         ({}, "Right. "),
     ],
 )

@@ -50,12 +50,16 @@ def run_study(
     done = {tuple(line[key] for key in keys) for line in lines}
     to_do = [run for run in runs if tuple(map(str, run)) not in done]
     print(f"{len(done)} runs are there, {len(to_do)} to do", flush=True)
+    if not to_do:
+        return
     table.parent.mkdir(exist_ok=True)
     with multiprocessing.get_context("spawn").Pool(jobs, use_one_core) as pool:
         for number, new in enumerate(pool.imap_unordered(do_run, to_do), start=1):
             lines += [{column: str(value) for column, value in line.items()} for line in new]
             sorted_lines = pd.DataFrame(lines).sort_values(sort or keys, key=as_numbers, kind="stable")
-            sorted_lines.to_csv(table, index=False, lineterminator="\n")
+            unfinished = table.with_suffix(".tmp")  # who is stopped while it is written has the old table still
+            sorted_lines.to_csv(unfinished, index=False, lineterminator="\n")
+            unfinished.replace(table)
             for line in new:
                 print(f"{number}/{len(to_do)}:", *line.values(), flush=True)
 
