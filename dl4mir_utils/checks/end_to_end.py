@@ -119,7 +119,7 @@ def check_09_musicnn_end(musicnn_end: "Part | None") -> None:
     else:
         say(
             same_answers(published, parts, model),
-            f"{expected} weights, as in the published network, and the same answers with them: more than half of the "
+            f"{expected} weights, as in the published network, and the same answers with them: about half of the "
             "weights are in the dense layer.",
             "The weights are all there, but with the published ones the answers differ: look at the order of ReLU and "
             "normalisation, the inputs that are added, and the maximum and the mean.",
