@@ -1,7 +1,6 @@
 """The rules that every notebook of the course keeps: form, style, and what is stored in the file."""
 
 import re
-import statistics
 import sys
 from itertools import pairwise
 from pathlib import Path
@@ -77,18 +76,8 @@ def test_readme_agrees_with_the_notebooks():
 
 
 @EACH
-def test_length(path):
-    assert 30 <= len(nbs.read(path).cells) <= 70
-    words = re.findall(r"[\w'’-]+", re.sub(r"<[^>]+>|\]\([^)]*\)", " ", prose(path)))
-    assert 1000 <= len(words) <= 2600
-
-
-@EACH
 def test_code_cells_are_short(path):
-    lengths = sorted(sum(bool(line.strip()) for line in code.splitlines()) for code in sources(path, "code"))
-    assert lengths[-1] <= 30
-    assert statistics.median(lengths) <= 6
-    assert statistics.quantiles(lengths, n=10, method="inclusive")[-1] <= 18
+    assert max(sum(bool(line.strip()) for line in code.splitlines()) for code in sources(path, "code")) <= 30
 
 
 @EACH

@@ -23,7 +23,7 @@ from PIL import Image
 from dl4mir_utils.player import standalone_html
 from dl4mir_utils.player.sync import WIDGET_MIME
 
-MAX_STORED_BYTES = 300_000
+MAX_STORED_BYTES = 1_000_000
 RESULTS_MIME = "application/vnd.dl4mir.results+json"
 WIDGET_STATE_MIME = "application/vnd.jupyter.widget-state+json"
 NO_SOUND = "(run this cell to hear it)"
