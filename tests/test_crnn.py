@@ -2,7 +2,6 @@
 
 import hashlib
 from dataclasses import replace
-from pathlib import Path
 
 import h5py
 import keras
@@ -10,12 +9,12 @@ import librosa
 import numpy as np
 import pytest
 from http_server import Server
+from real_files import MIRROR, needs_real
 
 from dl4mir_utils.data import load, registry
 from dl4mir_utils.models import MSD_TAGS, music_tagger_crnn, taggram
 from dl4mir_utils.models.crnn import CRNN_RATE, CRNN_SAMPLES, build_crnn, crnn_tags, decibels, gate, load_crnn
 
-REAL = Path(__file__).parents[2] / "shared" / "mirror"
 NAME = "music_tagger_crnn_weights_tensorflow.h5"
 QUIRKS = ("gate", "gate order", "reset after", "variance", "batch statistics", "band normalisation", "flipped")
 
@@ -187,9 +186,9 @@ def test_it_is_downloaded_once_and_tags_a_song(weights, tmp_path, monkeypatch):
     assert answer.shape == (2, len(MSD_TAGS)) and answer.dtype == np.float32
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="the published file is not beside the repository")
+@needs_real("music_tagger_crnn")
 def test_the_published_weights_answer_as_the_original():
-    path = REAL / "music_tagger_crnn" / NAME
+    path = MIRROR / "music_tagger_crnn" / NAME
     spectrogram = some_decibels()
     answer = behind_decibels(path)(spectrogram.T[np.newaxis, :, :, np.newaxis], training=False).numpy()[0]
     np.testing.assert_allclose(answer, by_hand(spectrogram, path), atol=1e-4)

@@ -1,5 +1,6 @@
 """Fetching data sets from a real server on this machine and from mirrors, through their faults; unpacking; asking."""
 
+import glob
 import hashlib
 import io
 import os
@@ -16,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from http_server import Server
+from real_files import LISTED, MIRROR
 
 from dl4mir_utils.data import archives, data_sets, download, fetch, remove, verify
 from dl4mir_utils.data.archives import CHUNK, unpack
@@ -23,7 +25,6 @@ from dl4mir_utils.data.download import cache_root, folder, status
 from dl4mir_utils.data.registry import DATA_SETS, DataSet, RemoteFile
 from dl4mir_utils.errors import BadArgumentError, ChecksumError, DataNotFoundError, DownloadError, UnsafeArchiveError
 
-MIRROR = Path(__file__).parents[2] / "shared" / "mirror"
 SONG = np.random.default_rng(0).bytes(1_000_000)
 LABELS = b"0.0 1.5 sing\n"
 
@@ -330,22 +331,16 @@ def test_a_mirror_with_other_bytes_is_not_believed(server, offer, tmp_path, monk
     assert (tmp_path / "mirror/toy/song.ogg").read_bytes() == SONG[::-1], "the mirror is not touched"
 
 
-@pytest.mark.skipif(not MIRROR.is_dir(), reason="the mirror folder ../shared/mirror is not on this machine")
-@pytest.mark.parametrize(
-    ("name", "only", "files"),
-    [
-        ("ultrastar_cc", "*", 51),
-        ("choi_transfer", "*", 41),
-        ("gtzan", "*_filtered.txt", 3),
-        ("music_tagger_crnn", "*", 1),
-    ],
-)
-def test_the_real_files(name, only, files, monkeypatch):
+@pytest.mark.skipif(not LISTED, reason="DL4MIR_MIRROR names no folder with a registry.tsv")
+@pytest.mark.parametrize("name", sorted({row["dataset"] for row in LISTED} & set(DATA_SETS)))
+def test_the_real_files(name, monkeypatch):
     monkeypatch.setenv("DL4MIR_MIRROR", str(MIRROR))
-    home = fetch(name, only=only)
-    assert len(contents(home)) == files
-    missing = {"genres.tar.gz"} if name == "gtzan" else set()
-    assert set(verify(name)) == missing
+    there = {row["file"]: int(row["bytes"]) for row in LISTED if row["dataset"] == name}
+    for file in there:
+        home = fetch(name, only=glob.escape(file))
+    assert {file: len(content) for file, content in contents(home).items()} == there
+    # What the mirror lacks is named as missing, and nothing that came from it is found wrong.
+    assert set(verify(name)) == {file.path for file in DATA_SETS[name].files} - set(there)
 
 
 # What lies on the disk
@@ -718,14 +713,14 @@ def test_registry_is_sound():
                 assert len(digest) == 2 * hashlib.new(algorithm).digest_size and int(digest, 16)
 
 
-@pytest.mark.skipif(not MIRROR.is_dir(), reason="the mirror folder ../shared/mirror is not on this machine")
-def test_registry_knows_every_file_of_the_mirror():
-    known = {f"{name}/{file.path}": file.size for name, dataset in DATA_SETS.items() for file in dataset.files}
-    there = {
-        path.relative_to(MIRROR).as_posix(): path.stat().st_size for path in MIRROR.glob("*/**/*") if path.is_file()
-    }
-    assert len(there) == 97
-    assert {path: known.get(path) for path in there} == there
+@pytest.mark.skipif(not LISTED, reason="DL4MIR_MIRROR names no folder with a registry.tsv")
+def test_the_registry_agrees_with_the_mirror():
+    """Where the course knows a data set, it knows every file of it that the mirror lists, and the same bytes."""
+    listed = {(row["dataset"], row["file"]): (int(row["bytes"]), f"sha256:{row['sha256']}") for row in LISTED}
+    there = {key: value for key, value in listed.items() if key[0] in DATA_SETS}
+    known = {(name, f.path): (f.size, f.checksum) for name, dataset in DATA_SETS.items() for f in dataset.files}
+    assert {key: known.get(key) for key in there} == there
+    assert all((MIRROR / name / file).stat().st_size == size for (name, file), (size, _) in listed.items())
 
 
 def test_unknown_names_suggest_the_nearest():

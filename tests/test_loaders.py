@@ -21,6 +21,7 @@ import pandas as pd
 import pytest
 import soundfile
 from http_server import Server
+from real_files import LISTED, MIRROR, needs_real
 
 from dl4mir_utils import BadArgumentError, DataNotFoundError, Dl4mirError
 from dl4mir_utils.data import audio_cache, data_sets, load, registry
@@ -31,8 +32,6 @@ from dl4mir_utils.data.segments import PAUSE_S
 from dl4mir_utils.data.sources import LOADERS, NAMES
 
 RATE = 16000
-REAL = Path(__file__).parents[2] / "shared" / "mirror"
-needs_real = pytest.mark.skipif(not REAL.is_dir(), reason="the real files are not beside the repository")
 
 
 @pytest.fixture(autouse=True)
@@ -314,12 +313,12 @@ def test_gtzan_in_part(gtzan):
     assert part.frame["path"].str.endswith(".au").all()
 
 
-@needs_real
+@needs_real("gtzan")
 def test_fault_filtered_split_is_the_published_one():
     published = {
         Path(line).stem: part
         for part in ("train", "valid", "test")
-        for line in (REAL / "gtzan" / f"{part}_filtered.txt").read_text().split()
+        for line in (MIRROR / "gtzan" / f"{part}_filtered.txt").read_text().split()
     }
     assert fault_filtered_split() == published
 
@@ -421,11 +420,12 @@ def test_ultrastar_refuses(ultrastar, old, new, message):
         load("ultrastar_cc", root=ultrastar)
 
 
-@needs_real
+@needs_real("ultrastar_cc")
 def test_the_real_ultrastar_songs(monkeypatch):
-    monkeypatch.setenv("DL4MIR_MIRROR", str(REAL))
+    monkeypatch.setenv("DL4MIR_MIRROR", str(MIRROR))
     table = load("ultrastar_cc")
-    assert len(table) == 17
+    songs = {row["file"].partition("/")[0] for row in LISTED if row["dataset"] == "ultrastar_cc"}
+    assert len(table) == len(songs)
     assert table.frame["group"].value_counts()["Jonathan Coulton"] == 12
     assert table.frame["licence"].str.contains("CC-BY").all()
     for song, segments, duration_s in table.frame[["segments", "duration_s"]].itertuples():
@@ -441,7 +441,7 @@ def test_the_real_ultrastar_songs(monkeypatch):
 
 @pytest.fixture
 def lyrics(tmp_path):
-    root = tmp_path / "zip" / "jamendolyrics-HEAD"
+    root = tmp_path / "zip" / "jamendolyrics-ec7b89b63131ded69a62d710e4446ac93029530c"
     rows = [
         ("HILA_-_Give_Me.mp3", "HILA", "BY-ND", [(1, 2), (2.2, 3), (6, 6.8)], "1,2,nan\n2.2,3.0,3.0\n6.0,6.8,6.8"),
         ("Mère_(2)_-_Law'.mp3", "Law'", "CC BY-SA", [(0.5, 2)], "0.5,nan,nan\n1.2,nan,2.0\n3.0,nan,nan"),
@@ -566,9 +566,9 @@ def test_magnatagatune_in_other_hands(magnatagatune):
         load("magnatagatune", root=magnatagatune)
 
 
-@needs_real
+@needs_real("magnatagatune")
 def test_the_fifty_tags_are_the_usual_ones_in_the_usual_order():
-    published = (REAL / "magnatagatune" / "top50_tags.txt").read_text().split()
+    published = (MIRROR / "magnatagatune" / "top50_tags.txt").read_text().split()
     assert [tag.replace(" ", "").casefold() for tag in TOP_50] == [tag.casefold() for tag in published]
 
 
@@ -612,13 +612,13 @@ def test_choi_transfer_refuses(features):
         load("choi_transfer/gtzan_genre", root=features)
 
 
-@needs_real
+@needs_real("choi_transfer")
 def test_the_real_features_give_the_published_accuracy(monkeypatch):
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import SVC
 
-    monkeypatch.setenv("DL4MIR_MIRROR", str(REAL))
+    monkeypatch.setenv("DL4MIR_MIRROR", str(MIRROR))
     data = load("choi_transfer/gtzan_genre")
     assert {part: (data.split == part).sum() for part in ("train", "valid", "test", "")} == {
         "train": 443,
@@ -632,10 +632,10 @@ def test_the_real_features_give_the_published_accuracy(monkeypatch):
         assert low < model.score(inputs[data.split == "test"], data.labels[data.split == "test"]) < high
 
 
-@needs_real
+@needs_real("choi_transfer")
 @pytest.mark.parametrize("task", TASKS)
 def test_the_real_features_are_whole(monkeypatch, task):
-    monkeypatch.setenv("DL4MIR_MIRROR", str(REAL))
+    monkeypatch.setenv("DL4MIR_MIRROR", str(MIRROR))
     data = load(f"choi_transfer/{task}")
     clips = {"ballroom_extended": 4180, "emoMusic": 744, "gtzan_genre": 1000, "gtzan_speechmusic": 128}
     assert len(data) == {**clips, "jamendo_vd": 4086, "urbansound": 8732}[task]
