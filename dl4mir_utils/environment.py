@@ -23,7 +23,7 @@ STYLE = {
     "ytick.color": "#1a1a1a",
     "grid.color": "#d0d0d0",
     "figure.figsize": (8.0, 3.2),
-    "figure.dpi": 80,
+    "figure.dpi": 115,  # 920 px wide
     "figure.constrained_layout.use": True,
     "font.size": 11,
     "axes.titlesize": 12,

@@ -222,7 +222,7 @@ def test_only_keeps_the_other_notebooks(ran, site):
         ("1 / 0", "cell 1: ZeroDivisionError"),
         ("import warnings\nwarnings.warn('old')", "wrote to stderr"),
         ("import os\nos.getcwd()", "absolute path"),
-        ("for _ in range(400):\n    print('x' * 800)", "KB to store"),
+        ("for _ in range(1300):\n    print('x' * 800)", "KB to store"),
     ],
 )
 def test_render_refuses_and_leaves_the_file_alone(site, capsys, source, complaint):

@@ -155,7 +155,7 @@ def test_bundle_has_text_picture_and_widget():
     assert lines[0] == "A (1.0 s): B <c>" and lines[3] == "  truth: 2 segments of silence, singing" and len(lines) == 7
     assert metadata == {"alt": bundle["text/plain"]}
     pixels = np.asarray(Image.open(io.BytesIO(bundle["image/png"])).convert("L"))
-    assert pixels.shape[1] == 640 and pixels.shape[0] > 500 and pixels.std() > 20
+    assert pixels.shape[1] == 920 and pixels.shape[0] > 500 and pixels.std() > 20
     assert len(bundle["image/png"]) < 80_000
 
 
@@ -172,6 +172,17 @@ def test_figure_has_an_axis_for_each_track():
     assert picture.get_extent() == pytest.approx([0, 1, -0.5, 4.5])
     assert np.array_equal(picture.get_array().data, np.round(15 * made[3].values.T))
     assert figure.axes[-1].get_xlim() == (0, 1) and figure.axes[-1].get_xlabel() == "time (s)"
+
+
+def test_a_diverging_heat_map_has_no_colour_in_the_middle():
+    values = np.array([[0.5, 1.5]] * 4 + [[1.0, 1.0]])
+    maps = [HeatMap("m", values, "ab", 0.2, (0.5, 1.5), diverging=diverging) for diverging in (False, True)]
+    figures = [player(0.1 * TIME, 16000, [heat_map], "A") for heat_map in maps]
+    assert [figure.content()["tracks"][1]["diverging"] for figure in figures] == [False, True]
+    image = figures[1].figure().axes[1].images[0]
+    low, high, middle = (image.cmap(image.norm(level))[:3] for level in (0, 15, 7.5))
+    assert low[2] > low[0] + 0.2 and high[0] > high[2] + 0.2 and min(middle) > 0.9
+    assert figures[0].figure().axes[1].images[0].cmap.name == "Blues"
 
 
 def test_without_anywidget_it_is_html(monkeypatch):

@@ -320,7 +320,7 @@ def _cards(root: Path, runs: dict[str, Run]) -> list[dict]:
     return cards
 
 
-def _write_notebook_page(root: Path, path: Path, nb: NotebookNode, run: Run) -> None:
+def write_notebook_page(root: Path, path: Path, nb: NotebookNode, run: Run) -> None:
     build = root / "build" / "course"
     # The page shows what this run took, not what stands in the stored notebook.
     nbs.fill_measured(nb, nbs.measured_text(run.seconds, run.peak_memory_bytes))
@@ -338,7 +338,7 @@ def _write_notebook_page(root: Path, path: Path, nb: NotebookNode, run: Run) -> 
         previous=order[here - 1] if here else None,
         following=order[here + 1] if here + 1 < len(order) else None,
         current="notebook",
-        attribution=bool(_tables(root)),
+        **_shared(root),
     )
     for name, data in sounds.items():
         write_atomically(build / "sound" / name, data)
@@ -353,13 +353,27 @@ def _tables(root: Path) -> list[Path]:
     return sorted((root / "data" / "mini").glob("*.csv"))
 
 
-def _write_site(root: Path, runs: dict[str, Run]) -> None:
-    """Write what all pages share: style sheet, attribution, results.json and the index."""
+def _glossary(root: Path) -> Path:
+    return root / "docs" / "glossary.md"
+
+
+def _shared(root: Path) -> dict[str, bool]:
+    """Which pages there are beside the notebooks': what the head of every page links to."""
+    return {"attribution": bool(_tables(root)), "glossary": _glossary(root).exists()}
+
+
+def write_site(root: Path, runs: dict[str, Run]) -> None:
+    """Write what all pages share: style sheet and script, attribution, glossary, results.json and the index."""
     build = root / "build" / "course"
     cards = _cards(root, runs)
-    if tables := _tables(root):
-        write_atomically(build / "attribution.html", course_html.attribution_page(tables))
+    shared = _shared(root)
+    if shared["attribution"]:
+        write_atomically(build / "attribution.html", course_html.attribution_page(_tables(root), **shared))
+    if shared["glossary"]:
+        source = _glossary(root).read_text("utf-8")
+        write_atomically(build / "glossary.html", course_html.glossary_page(source, root / "docs", **shared))
     write_atomically(build / "course.css", course_html.style_sheet())
+    write_atomically(build / "course.js", (course_html.PAGE_FOLDER / "course.js").read_text("utf-8"))
     site = {
         "date": datetime.now().astimezone().isoformat(timespec="minutes"),
         "cpu_cores": os.cpu_count(),
@@ -367,11 +381,11 @@ def _write_site(root: Path, runs: dict[str, Run]) -> None:
         "notebooks": cards,
     }
     write_atomically(build / "results.json", json.dumps(site, indent=1, ensure_ascii=False) + "\n")
-    index = course_html.page("index.html.j2", **site, current="index", attribution=bool(tables))
+    index = course_html.page("index.html.j2", **site, current="index", **shared)
     write_atomically(build / "index.html", index)
     pages = {Path(card["file"]).stem for card in cards}
     for old in build.glob("*.html"):
-        if old.stem not in pages | {"index", "attribution"}:
+        if old.stem not in pages | {"index"} | {name for name, there in shared.items() if there}:
             old.unlink()
 
 
@@ -402,8 +416,8 @@ def run_course(root: Path, paths: list[Path]) -> int:
         run = runs[path.name] = reporter.run(path, nb, path.parent)
         if run.status != "ok":
             failed.append(f"{path.name}, cell {run.failed_cell}: {run.error}")
-        _write_notebook_page(root, path, nb, run)
-        _write_site(root, runs)
+        write_notebook_page(root, path, nb, run)
+        write_site(root, runs)
     print(f"The course is in {root / 'build' / 'course' / 'index.html'}")
     if failed:
         print("These notebooks failed:\n  " + "\n  ".join(failed), file=sys.stderr)

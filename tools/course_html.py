@@ -6,9 +6,9 @@ The pages load nothing from the network: formulas become MathML here, colours of
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from html import escape
+from html import escape, unescape
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,12 @@ from pygments.formatters import HtmlFormatter
 import notebooks as nbs
 
 PAGE_FOLDER = Path(__file__).parent / "course_page"
+# Cells that a page shows as a box to open, by tag, and what stands on the box.
+FOLDED = {
+    "solution": "Solution",
+    "setup": "Only on Colab: install the course",
+    "checks": "For the course's own tests: what must hold",
+}
 MIME_ORDER = ("text/html", "text/markdown", "image/svg+xml", "image/png", "image/jpeg", "text/latex", "text/plain")
 
 
@@ -32,6 +38,16 @@ def mathml(latex: str, display: str = "inline") -> str:
         return latex_to_mathml(latex.strip(), display=display)
     except Exception:
         return f"<code>{escape(latex)}</code>"
+
+
+def jupyter_anchor(heading: str) -> str:
+    """Anchor of a heading as JupyterLab forms it, so that links between sections work in both."""
+    return heading.replace(" ", "-")
+
+
+def github_anchor(heading: str) -> str:
+    """Anchor of a heading as GitHub forms it, for the documents that are read there."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 class _Inline(MathInlineParser):
@@ -45,16 +61,17 @@ class _Inline(MathInlineParser):
 class _Renderer(IPythonRenderer):
     """Markdown to HTML as Jupyter does it, with MathML, and with links between notebooks led to their pages."""
 
-    def __init__(self, folder: Path, attachments: dict):
+    def __init__(self, folder: Path, attachments: dict, anchor: Callable[[str], str] = jupyter_anchor):
         super().__init__(escape=False, embed_images=True, path=str(folder), attachments=attachments)
         self.sections: list[tuple[str, str]] = []
+        self._anchor = anchor
 
     def heading(self, text: str, level: int, **attrs) -> str:
         plain = re.sub(r"<[^>]+>", "", text)
-        anchor = plain.replace(" ", "-")  # as JupyterLab forms it, so that links between sections work in both
+        anchor = self._anchor(unescape(plain))
         if level == 2:
             self.sections.append((anchor, plain))
-        return f'<h{level} id="{anchor}">{text}</h{level}>\n'
+        return f'<h{level} id="{escape(anchor)}">{text}</h{level}>\n'
 
     def block_html(self, html: str) -> str:
         # The parent reads each piece of HTML on its own and closes its tags, <details> among them.
@@ -72,7 +89,8 @@ class _Renderer(IPythonRenderer):
         return mathml(body)
 
     def link(self, text: str, url: str, title: str | None = None) -> str:
-        url = re.sub(r"^(?:\./)?(\w+)\.ipynb(?=#|$)", r"\1.html", url)
+        url = re.sub(r"^(?:\./|\.\./notebooks/)?(\w+)\.ipynb(?=#|$)", r"\1.html", url)
+        url = re.sub(r"^(?:\.\./docs/)?glossary\.md(?=#|$)", "glossary.html", url)
         if url.startswith("../"):
             url = "../" + url  # pages stand one folder deeper than notebooks: build/course
         return super().link(text, url, title)
@@ -90,6 +108,11 @@ class Cell:
     number: int | None = None  # counts code cells only, as Jupyter does
     outputs: list[tuple[str, Markup]] = field(default_factory=list)
 
+    @property
+    def folded(self) -> str:
+        """What stands on the box that hides the cell; empty for cells that are shown."""
+        return next((title for tag, title in FOLDED.items() if tag in self.tags), "")
+
 
 def _output(output: NotebookNode, markdown) -> tuple[str, str]:
     """Class and HTML of one output."""
@@ -97,7 +120,8 @@ def _output(output: NotebookNode, markdown) -> tuple[str, str]:
         return output.name, f"<pre>{ansi2html(output.text)}</pre>"
     if output.output_type == "error":
         return "error", f"<pre>{ansi2html(chr(10).join(output.traceback))}</pre>"
-    if nbs.WIDGET_MIME in output.data:
+    # A widget that brings HTML, too, is made for pages as well: a guess.
+    if nbs.WIDGET_MIME in output.data and "text/html" not in output.data:
         return "widget", "<p>An interactive panel stands here when the notebook is open in Jupyter.</p>"
     mime = next((m for m in MIME_ORDER if m in output.data), None)
     if mime is None:
@@ -150,6 +174,13 @@ def notebook_cells(nb: NotebookNode, folder: Path) -> tuple[list[Cell], list[tup
     return cells, sections
 
 
+def glossary_page(source: str, folder: Path, **shared: Any) -> str:
+    """Page of the glossary, from its Markdown; every term is a heading and can be linked to."""
+    renderer = _Renderer(folder, {}, github_anchor)
+    text = MarkdownWithMath(renderer, inline=_Inline(hard_wrap=False)).render(source)
+    return page("glossary.html.j2", text=Markup(text), current="glossary", **shared)
+
+
 def style_sheet() -> str:
     """Own style and the colours of code for both colour schemes."""
     light = HtmlFormatter(style="xcode").get_style_defs(".highlight")
@@ -159,12 +190,13 @@ def style_sheet() -> str:
 
 
 def page(template: str, **values: Any) -> str:
-    """Fill one of the templates in ``tools/course_page``."""
+    """Fill one of the templates in ``tools/course_page``; `attribution` and `glossary` say which pages to link to."""
     loader = jinja2.FileSystemLoader(PAGE_FOLDER)
     environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.undefined = jinja2.StrictUndefined
     environment.filters |= {"duration": nbs.duration_text, "memory": nbs.memory_text, "licence": licence_links}
-    return environment.get_template(template).render(**values)
+    links = {"attribution": False, "glossary": False}
+    return environment.get_template(template).render(**links | values)
 
 
 # --- attribution --------------------------------------------------------------------------------------------------
@@ -212,8 +244,8 @@ def attribution_works(tables: Iterable[Path]) -> dict[str, list[dict[str, Any]]]
     return works
 
 
-def attribution_page(tables: Iterable[Path]) -> str:
+def attribution_page(tables: Iterable[Path], **shared: Any) -> str:
     """Page that names the author and the licence of every work in the tables of clips and notes."""
     works = attribution_works(tables)
     clips = sum(work["clips"] for group in works.values() for work in group)
-    return page("attribution.html.j2", works=works, clips=clips, current="attribution", attribution=True)
+    return page("attribution.html.j2", works=works, clips=clips, current="attribution", **shared)

@@ -18,6 +18,56 @@ function look(index) {
   return { fill: `var(--d-c${index % N_COLOURS})`, d: SHAPES[(index + Math.floor(index / N_COLOURS)) % SHAPES.length] };
 }
 
+/**
+ * Play pieces of one sound file, one at a time.
+ * @param {string} address
+ * @param {object} spans  start and end in seconds, by the number of the piece
+ * @param {function} changed  is told the number of the piece that sounds now, or null
+ */
+function playSpans(address, spans, changed = () => {}) {
+  const audio = new Audio(address);
+  audio.preload = "auto";
+  let playing = null;
+
+  function stop() {
+    audio.pause();
+    playing = null;
+    changed(null);
+  }
+
+  function play(number) {
+    stop();
+    playing = number;
+    changed(number);
+    audio.currentTime = spans[number][0];
+    audio.play().then(watch).catch(() => playing === number && stop());
+  }
+
+  /** Stop where the piece ends; the event `timeupdate` comes only four times a second. */
+  function watch() {
+    if (playing === null || audio.paused) return;
+    if (audio.currentTime >= spans[playing][1]) stop();
+    else setTimeout(watch, 20);
+  }
+
+  const end = () => (stop(), audio.removeAttribute("src"));
+  return { audio, play, stop, end, playing: () => playing };
+}
+
+/** Mark an element as light or dark, now and whenever page or system change; returns how to stop that. */
+function followTheme(root) {
+  const themed = () => (root.dataset.theme = isDark(root) ? "dark" : "light");
+  themed();
+  const themes = new MutationObserver(themed);
+  for (const node of [document.documentElement, document.body]) themes.observe(node, { attributes: true });
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  system.addEventListener("change", themed);
+  return () => {
+    themes.disconnect();
+    system.removeEventListener("change", themed);
+  };
+}
+
 /** Make an element of an SVG; HTML knows the namespace by itself. */
 function draw(tag, attributes, ...children) {
   const page = document.createElement("template");
@@ -36,9 +86,9 @@ function draw(tag, attributes, ...children) {
  */
 function mountMap(host, content, address) {
   const { points, names, labels, spans } = content.map;
-  const audio = new Audio(address);
-  audio.preload = "auto";
-  let playing = null; // number of the point that sounds
+  const sound = playSpans(address, spans, (number) => {
+    nodes.forEach(({ node }, each) => node.classList.toggle("d-on", each === number));
+  });
   let shown = 0; // which labelling
 
   const status = make("div", { class: "d-map-status", "aria-live": "polite", text: "Click a point with a rim to hear it." });
@@ -85,28 +135,11 @@ function mountMap(host, content, address) {
     }));
   }
 
-  function stop() {
-    audio.pause();
-    if (playing !== null) nodes[playing].node.classList.remove("d-on");
-    playing = null;
-  }
-
   function choose(number) {
-    const again = playing === number;
-    stop();
+    const again = sound.playing() === number;
+    sound.stop();
     say(status, `${names[number]}: ${classOf(number)}${number in spans ? "" : " (without sound here)"}`);
-    if (again || !(number in spans)) return;
-    playing = number;
-    nodes[number].node.classList.add("d-on");
-    audio.currentTime = spans[number][0];
-    audio.play().then(watch).catch(() => playing === number && stop());
-  }
-
-  /** Stop where the sound of the point ends; the event `timeupdate` comes only four times a second. */
-  function watch() {
-    if (playing === null || audio.paused) return;
-    if (audio.currentTime >= spans[playing][1]) stop();
-    else setTimeout(watch, 20);
+    if (!again && number in spans) sound.play(number);
   }
 
   const head = make("div", { class: "d-head" }, make("strong", { text: content.title || "Map of sounds" }), ` ${content.description}`);
@@ -117,20 +150,13 @@ function mountMap(host, content, address) {
     head.append(make("label", { class: "d-map-choice", text: "coloured by " }, choice));
   }
   const root = make("div", { class: "dl4mir-player dl4mir-map", "data-lm-suppress-shortcuts": "true" }, head, make("div", { class: "d-map" }, svg, legend), status);
-  const themed = () => (root.dataset.theme = isDark(root) ? "dark" : "light");
-  const themes = new MutationObserver(themed);
-  for (const node of [document.documentElement, document.body]) themes.observe(node, { attributes: true });
-  const system = matchMedia("(prefers-color-scheme: dark)");
-  system.addEventListener("change", themed);
   colour(0);
   host.append(root);
-  themed();
-  root.dl4mir = { audio, spans, playing: () => playing }; // for scripts on the page, and for tests
+  const themeless = followTheme(root);
+  root.dl4mir = { ...sound, spans }; // for scripts on the page, and for tests
   return () => {
-    stop();
-    themes.disconnect();
-    system.removeEventListener("change", themed);
-    audio.removeAttribute("src");
+    sound.end();
+    themeless();
     root.remove();
   };
 }

@@ -217,6 +217,7 @@ function melTrack(track) {
 function heatTrack(track, { label }) {
   const values = new Values(track);
   const named = values.columns <= LABELLED_ROWS;
+  const levels = track.diverging ? ["below", "middle", "above"] : ["low", "mid", "high"];
   const now = label.appendChild(make("div", { class: "d-now" }));
   if (named) {
     // Row 0 is drawn at the bottom, so the list of names runs backwards.
@@ -227,7 +228,7 @@ function heatTrack(track, { label }) {
   return {
     values,
     height: named ? Math.max(values.columns * ROW_PX, 45) : Math.min(260, Math.max(120, values.columns * 5)),
-    draw: (view) => drawMatrix(view, values, palette(["low", "mid", "high"].map((level) => view.ink(`--d-heat-${level}`)))),
+    draw: (view) => drawMatrix(view, values, palette(levels.map((level) => view.ink(`--d-heat-${level}`)))),
     update: (time) => say(now, values.strongest(time, named ? 1 : 3) || "–"),
     spoken: (time) => values.strongest(time, 2),
   };
@@ -354,6 +355,7 @@ function isDark(node) {
  */
 function mount(host, content, address) {
   if (content.map) return mountMap(host, content, address);
+  if (content.slide) return mountSlide(host, content, address);
   const { duration } = content;
   const over = new AbortController(); // takes every listener away at once
   const listen = (target, type, action, options = {}) => target.addEventListener(type, action, { signal: over.signal, ...options });
@@ -562,6 +564,7 @@ function mount(host, content, address) {
 /** anywidget: the content comes with the model; what is returned cleans up when the output goes away. */
 function render({ model, el }) {
   const content = model.get("content");
+  if (!content.audio) return mount(el, content, "");
   const address = URL.createObjectURL(new Blob([toBytes(content.audio)], { type: content.audio_type }));
   const unmount = mount(el, content, address);
   return () => (unmount(), URL.revokeObjectURL(address));
@@ -573,9 +576,9 @@ async function mountAll() {
     if (host.dataset.mounted) continue; // perhaps meanwhile, by the script of another player on the page
     host.dataset.mounted = "true";
     const content = JSON.parse(host.querySelector("script[type='application/json']").textContent);
-    let address = host.querySelector("audio").src;
+    let address = host.querySelector("audio")?.src ?? "";
     // Simple web servers cannot send a part of a file, and then browsers cannot seek in it: fetch the whole.
-    if (!address.startsWith("file:")) {
+    if (address && !address.startsWith("file:")) {
       const fetched = await fetch(address).then((answer) => answer.ok && answer.blob()).catch(() => null);
       address = fetched ? URL.createObjectURL(fetched) : address;
     }

@@ -3,7 +3,7 @@
 import base64
 import html
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,8 @@ import numpy as np
 import soundfile
 
 from dl4mir_utils.errors import BadArgumentError
+
+GAP_S = 0.2  # of silence between two sounds in one file
 
 
 @dataclass(frozen=True)
@@ -91,3 +93,23 @@ def fit(audio: np.ndarray, name: str) -> np.ndarray:
     if not len(audio) or not np.isfinite(audio).all():
         raise BadArgumentError(f"{name or 'The sound'} is empty or holds NaN or infinity.")
     return audio / max(1.0, float(np.abs(audio).max()))
+
+
+def chain(sounds: Iterable[np.ndarray], sr: int) -> tuple[bytes, list[list[float]]]:
+    """Return sounds one behind the other as one FLAC file, and start and end of each in seconds.
+
+    Parameters
+    ----------
+    sounds : iterable of float32 array (samples,)
+        With silence between them, so that a player that stops a little late plays nothing of the next.
+    sr : int
+        Sample rate in Hz.
+    """
+    spans, parts, start = [], [], 0
+    for sound in sounds:
+        spans.append([start / sr, (start + len(sound)) / sr])
+        parts += [sound, np.zeros(round(GAP_S * sr), np.float32)]
+        start += len(sound) + len(parts[-1])
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.concatenate(parts), sr, format="FLAC", subtype="PCM_16")
+    return buffer.getvalue(), spans

@@ -1,23 +1,20 @@
 """A map of sounds: points on a plane, some of which can be heard by a click."""
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import soundfile
 
 from dl4mir_utils.environment import COLOURS, STYLE
 from dl4mir_utils.errors import BadArgumentError
-from dl4mir_utils.player.sound import fit
-from dl4mir_utils.player.sync import bundle
+from dl4mir_utils.player.sound import chain, fit
+from dl4mir_utils.player.sync import bundle, figure_png
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MARKERS = "os^DvPX"  # the shapes of map.js
-GAP_S = 0.2  # of silence between two sounds
 FADE_S = 0.02
 
 
@@ -59,13 +56,7 @@ class SoundMap:
 
     def content(self) -> dict[str, Any]:
         """Return all that the browser needs: one FLAC file holds all sounds, with pauses between them."""
-        spans, parts, start = {}, [], 0.0
-        for number, sound in self.sounds.items():
-            spans[str(number)] = [start, start + len(sound) / self.sr]
-            parts += [sound, np.zeros(round(GAP_S * self.sr), np.float32)]
-            start += (len(sound) + len(parts[-1])) / self.sr
-        buffer = io.BytesIO()
-        soundfile.write(buffer, np.concatenate(parts), self.sr, format="FLAC", subtype="PCM_16")
+        audio, spans = chain(self.sounds.values(), self.sr)
         labels = []
         for name, values in self.labels.items():
             classes = sorted(set(values))
@@ -73,15 +64,14 @@ class SoundMap:
         return {
             "title": self.title,
             "description": self.description,
-            "duration": start,
-            "audio": buffer.getvalue(),
+            "audio": audio,
             "audio_type": "audio/flac",
             "tracks": [],
             "map": {
                 "points": self.points.round(4).tolist(),
                 "names": list(self.names),
                 "labels": labels,
-                "spans": spans,
+                "spans": {str(number): span for number, span in zip(self.sounds, spans, strict=True)},
             },
         }
 
@@ -110,6 +100,10 @@ class SoundMap:
                 ax.set(title=f"{self.title}, coloured by {name}", xticks=[], yticks=[])
                 ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
         return figure
+
+    def png(self) -> bytes:
+        """Return that figure as PNG."""
+        return figure_png(self.figure())
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, Any], dict[str, Any]]:
         """Widget, figure and text; without anywidget (as on Colab) a piece of HTML in the widget's place."""

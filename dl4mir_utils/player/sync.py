@@ -27,9 +27,9 @@ MEL_LOW_HZ = 40.0
 MEL_RANGE_DB = 80.0
 MEL_HOP_S = 0.016
 MEL_FRAMES = 10_000  # at most; a long sound gets a larger hop, because no screen has more columns
-# One script and one style sheet serve players and maps of sounds.
+# One script and one style sheet serve players, maps of sounds and sliders.
 CODE = {
-    kind: "".join((Path(__file__).parent / f"{name}.{kind}").read_text("utf-8") for name in ("map", "player"))
+    kind: "".join((Path(__file__).parent / f"{name}.{kind}").read_text("utf-8") for name in ("map", "slide", "player"))
     for kind in ("js", "css")
 }
 
@@ -111,6 +111,10 @@ class Player:
                 track.draw(ax)
             axes[-1].set(xlabel="time (s)", xlim=(0, self.duration_s))
         return figure
+
+    def png(self) -> bytes:
+        """Return that figure as PNG."""
+        return figure_png(self.figure())
 
     def to_html(self) -> str:
         """Return the player as a piece of a page that needs neither kernel nor network."""
@@ -236,48 +240,53 @@ def standalone_html(content: dict[str, Any], figure: str, code: bool = True) -> 
     """
 
     def plain(value: Any) -> Any:
-        return _base64(value) if isinstance(value, bytes) else value
+        match value:
+            case bytes():
+                return _base64(value)
+            case dict():
+                return {key: plain(one) for key, one in value.items()}
+            case list() | tuple():
+                return [plain(one) for one in value]
+        return value
 
-    audio = plain(content["audio"])
-    tracks = [{key: plain(value) for key, value in track.items()} for track in content["tracks"]]
-    rest = {key: value for key, value in content.items() if key not in ("audio", "tracks")} | {"tracks": tracks}
+    audio = plain(content.get("audio"))
+    rest = plain({key: value for key, value in content.items() if key != "audio"})
     data = json.dumps(rest, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")  # cannot end the script
+    source = f"data:{content['audio_type']};base64,{audio}" if audio else ""
+    sound = f'<audio controls preload="none" src="{source}"></audio>' if audio else ""
     page = f"<style>{CODE['css']}</style>" if code else ""
-    page += (
-        f'<div class="dl4mir-standalone">{figure}'
-        f'<audio controls preload="none" src="data:{content["audio_type"]};base64,{audio}"></audio>'
-        f'<script type="application/json">{data}</script></div>'
-    )
+    page += f'<div class="dl4mir-standalone">{figure}{sound}<script type="application/json">{data}</script></div>'
     return page + (f'<script type="module">{CODE["js"]}\nmountAll();</script>' if code else "")
 
 
 class Shown(Protocol):
-    """What a `Player` and a map of sounds have in common."""
+    """What a `Player`, a map of sounds and a slider have in common."""
 
     text: str
 
     def content(self) -> dict[str, Any]:
         """Return what the browser needs."""
 
-    def figure(self) -> "Figure":
+    def png(self) -> bytes:
         """Draw it as a static figure."""
 
 
-def _png(shown: Shown) -> bytes:
+def figure_png(figure: "Figure") -> bytes:
+    """Return a figure as PNG that is the same wherever it is drawn."""
     buffer = io.BytesIO()
-    shown.figure().savefig(buffer, format="png", metadata={"Software": None})
+    figure.savefig(buffer, format="png", dpi=STYLE["figure.dpi"], metadata={"Software": None})
     return buffer.getvalue()
 
 
 def as_html(shown: Shown) -> str:
     """Return a player or a map as a piece of a page that needs neither kernel nor network."""
-    figure = f'<img src="data:image/png;base64,{_base64(_png(shown))}" alt="{html.escape(shown.text)}">'
+    figure = f'<img src="data:image/png;base64,{_base64(shown.png())}" alt="{html.escape(shown.text)}">'
     return standalone_html(shown.content(), figure)
 
 
 def bundle(shown: Shown) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what Jupyter shows, by type, and the figure's description: widget, figure and text; HTML for no widget."""
-    data = {"text/plain": shown.text, "image/png": _png(shown)}
+    data = {"text/plain": shown.text, "image/png": shown.png()}
     try:
         widget = _widget_class()(content=shown.content())
         data[WIDGET_MIME] = {"version_major": 2, "version_minor": 1, "model_id": widget.model_id}

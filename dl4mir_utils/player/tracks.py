@@ -146,9 +146,9 @@ class _Values(Track):
         }
         return common | {"summary": self.summary()} | pack(self._values, *self._limits, self._bits)
 
-    def _draw_matrix(self, ax: Any) -> None:
+    def _draw_matrix(self, ax: Any, colours: str = "Blues") -> None:
         rows = self._values.shape[1]
-        draw_picture(ax, self._values, self._limits, self.start_s, self.hop_s, "Blues")
+        draw_picture(ax, self._values, self._limits, self.start_s, self.hop_s, colours)
         every = -(-rows // MOST_BARS)  # all labels where they fit
         ax.set_yticks(range(0, rows, every), self.labels[::every], fontsize=8)
         ax.set_title(self.name)
@@ -232,6 +232,8 @@ class HeatMap(_Values):
         Values of the palest and of the darkest colour (in a dark theme: of the darkest and the palest).
     start_s : float
         Where frame 0 begins, in seconds.
+    diverging : bool
+        Draw values below the middle of `limits` in blue and values above it in red; the middle has no colour.
 
     Raises
     ------
@@ -245,6 +247,7 @@ class HeatMap(_Values):
     hop_s: float
     limits: tuple[float, float] = (0.0, 1.0)
     start_s: float = 0.0
+    diverging: bool = False
     _kind = "heat map"
     _bits = 8
 
@@ -254,12 +257,12 @@ class HeatMap(_Values):
         self._store(values, self.limits, _labelled(self, values))
 
     def content(self) -> dict[str, Any]:
-        """Return the packed numbers."""
-        return super().content() | {"kind": "heat"}
+        """Return the packed numbers, and which colours they want."""
+        return super().content() | {"kind": "heat", "diverging": bool(self.diverging)}
 
     def draw(self, ax: Any) -> None:
         """Draw the picture."""
-        self._draw_matrix(ax)
+        self._draw_matrix(ax, "RdBu_r" if self.diverging else "Blues")
 
 
 @dataclass(frozen=True, eq=False)

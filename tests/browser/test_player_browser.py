@@ -1,21 +1,14 @@
 """The synchronised player in a real browser: in JupyterLab with a kernel, and on an exported course page."""
 
 import json
-import os
-import socket
-import subprocess
 import sys
-import threading
-import time
-import urllib.error
-import urllib.request
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import nbformat
 import numpy as np
 import pytest
+
+from browser.opening import jupyter_lab, run_all_cells, served, watch
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -73,56 +66,15 @@ def folder(tmp_path_factory) -> Path:
 def exported(folder):
     """Address of the exported course page, on a web server that cannot send parts of files."""
     assert course.main(["run"], root=folder) == 0
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *arguments):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder / "build" / "course")))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/01_player.html"
-    server.shutdown()
+    with served(folder / "build" / "course") as address:
+        yield f"{address}/01_player.html"
 
 
 @pytest.fixture(scope="module")
 def lab(folder):
     """Address of the notebook in a JupyterLab of its own."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    own = folder / "jupyter"
-    settings = own / "settings" / "@jupyterlab" / "apputils-extension"
-    settings.mkdir(parents=True)
-    (settings / "notification.jupyterlab-settings").write_text('{"fetchNews": "false"}')
-    places = {f"JUPYTER_{kind}_DIR": str(own / kind.lower()) for kind in ("CONFIG", "DATA", "RUNTIME")}
-    places |= {"JUPYTERLAB_SETTINGS_DIR": str(own / "settings"), "JUPYTERLAB_WORKSPACES_DIR": str(own / "workspaces")}
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}"]
-    command += ["--IdentityProvider.token=", "--ServerApp.disable_check_xsrf=True", f"--ServerApp.root_dir={folder}"]
-    command += ["--LabApp.expose_app_in_browser=True", "--LabApp.news_url=None"]
-    command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
-    with (folder / "lab.log").open("w") as log:
-        server = subprocess.Popen(command, env=os.environ | places, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
-    try:
-        for _ in range(240):
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/api", timeout=1).close()
-                break
-            except (urllib.error.URLError, OSError):
-                assert server.poll() is None, (folder / "lab.log").read_text()
-                time.sleep(0.25)
-        yield f"http://127.0.0.1:{port}/lab/tree/notebooks/01_player.ipynb?reset"
-    finally:
-        server.terminate()
-        server.wait(timeout=20)
-
-
-def watch(page):
-    """Record what the page asks for, and what it complains about."""
-    page.asked, page.complaints = [], []
-    page.on("request", lambda request: page.asked.append(request.url))
-    page.on("console", lambda message: message.type == "error" and page.complaints.append(message.text))
-    page.on("pageerror", lambda error: page.complaints.append(str(error)))
-    return page
+    with jupyter_lab(folder) as address:
+        yield f"{address}/lab/tree/notebooks/01_player.ipynb?reset"
 
 
 @pytest.fixture(scope="module", params=["exported", "lab"])
@@ -133,9 +85,7 @@ def opened(request, browser):
     page.kind = request.param
     page.goto(address)
     if request.param == "lab":
-        ready = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
-        page.wait_for_function(ready, timeout=60_000)
-        page.evaluate("void jupyterapp.commands.execute('notebook:run-all-cells')")
+        run_all_cells(page)
     page.wait_for_function("document.querySelectorAll('.dl4mir-player').length === 2", timeout=60_000)
     page.evaluate("window.players = Array.from(document.querySelectorAll('.dl4mir-player'))")
     page.wait_for_function("players.every(p => p.dl4mir.audio.readyState >= 2)", timeout=20_000)
