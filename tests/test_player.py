@@ -156,7 +156,7 @@ def test_bundle_has_text_picture_and_widget():
     assert metadata == {"alt": bundle["text/plain"]}
     pixels = np.asarray(Image.open(io.BytesIO(bundle["image/png"])).convert("L"))
     assert pixels.shape[1] == 920 and pixels.shape[0] > 500 and pixels.std() > 20
-    assert len(bundle["image/png"]) < 80_000
+    assert len(bundle["image/png"]) < 130_000
 
 
 def test_figure_has_an_axis_for_each_track():

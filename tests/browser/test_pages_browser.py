@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from browser.opening import barriers, served
 
 ROOT = Path(__file__).parents[2]
