@@ -19,6 +19,44 @@ def score_range(values: Sequence[float]) -> str:
     return f"{np.mean(values):.2f} ({np.min(values):.2f}–{np.max(values):.2f}, n = {len(values)})"
 
 
+def group_interval(
+    values: Sequence[float], groups: Sequence[str], confidence: float = 0.95, rounds: int = 2000, seed: int = 0
+) -> tuple[float, float]:
+    """Return the range in which a mean would lie with other groups of the kind, by a bootstrap over groups.
+
+    Clips of one artist are right or wrong together, so that many clips of few artists say less than they seem to.
+    Whole groups are drawn with replacement, as many as there are, again and again (Efron and Tibshirani, *An
+    Introduction to the Bootstrap*, 1993, chapter 8: what is drawn must be independent).
+
+    Parameters
+    ----------
+    values : sequence of float (clips,)
+        What each clip scored.
+    groups : sequence of str (clips,)
+        What belongs together, such as the artist.
+    confidence : float
+        Share of the draws that lie in the range.
+    rounds, seed : int
+        How often to draw, and the seed of the draws.
+
+    Raises
+    ------
+    BadArgumentError
+        There are fewer than two groups, or not one group for each value.
+    """
+    values, groups = np.asarray(values, float), np.asarray(groups)
+    names, places = np.unique(groups, return_inverse=True)
+    if values.shape != groups.shape or len(names) < 2:
+        raise BadArgumentError(
+            f"{len(names)} groups for values {values.shape}: give each value its group, two at least."
+        )
+    sums, counts = np.bincount(places, values), np.bincount(places)
+    drawn = np.random.default_rng(seed).integers(len(names), size=(rounds, len(names)))
+    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
+    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
+
+
 class FrameScores(NamedTuple):
     """How well frames were found to be sung or not: seven numbers between 0 and 1.
 

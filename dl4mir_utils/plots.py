@@ -10,12 +10,63 @@ from matplotlib.ticker import MaxNLocator
 
 from dl4mir_utils.environment import COLOURS
 from dl4mir_utils.errors import BadArgumentError
+from dl4mir_utils.metrics import group_interval
 
 if TYPE_CHECKING:
     import pandas as pd
 
 LINE_STYLES = ("-", "--", ":", "-.")
 MARKERS = "osD^vPX"
+Looks = Mapping[str, tuple[str, str]]  # system: colour, marker
+GREY = "#595959"
+# How a system looks in every figure of the course. The name, or how it begins: "MFCC" is meant for "MFCC + SVM", too.
+LOOKS: Looks = {
+    # What knows nothing, and what does without a network.
+    "majority": (GREY, "X"),
+    "random": (GREY, "X"),
+    "nothing": (GREY, "X"),
+    "always sing": (GREY, "X"),
+    "tag frequency": (GREY, "X"),
+    "loudness": (GREY, "v"),
+    "style known": (GREY, "P"),
+    "MFCC": (COLOURS[4], "s"),
+    "mel statistics": (COLOURS[4], "D"),
+    "mean spectrum": (COLOURS[4], "v"),
+    # Networks that are trained in the course.
+    "cnn1d": (COLOURS[0], "o"),
+    "cnn3x3": (COLOURS[1], "D"),
+    "crnn": (COLOURS[2], "^"),
+    "multi_kernel": (COLOURS[3], "v"),
+    "time_cnn": (COLOURS[5], "P"),
+    "schlueter": (COLOURS[0], "D"),
+    "schlueter (means kept)": (COLOURS[5], "D"),
+    "leglaive": (COLOURS[3], "o"),
+    "lstm": (COLOURS[1], "v"),
+    "lstm_bi": (COLOURS[1], "^"),
+    "compact_cnn": (COLOURS[0], "^"),
+    "MusicTaggerCNN": (COLOURS[1], "s"),
+    "MusicTaggerCRNN": (COLOURS[2], "v"),
+    "spectrogram": (COLOURS[0], "s"),
+    "waveform": (COLOURS[1], "o"),
+    "network": (COLOURS[0], "o"),
+    "from scratch": (COLOURS[5], "o"),
+    # Networks that somebody trained before.
+    "musicnn MTT": (COLOURS[3], "s"),
+    "musicnn MSD": (COLOURS[2], "s"),
+    "probe": (COLOURS[2], "o"),
+    "probe of an untrained": (COLOURS[6], "o"),
+    "fine-tuning above": (COLOURS[0], "P"),
+    "fine-tuning everything": (COLOURS[1], "P"),
+    "pretrained detector": (COLOURS[6], "P"),
+}
+
+
+def look_of(looks: Looks | None, name: str, index: int) -> tuple[str, str]:
+    """Return a system's colour and marker: its own, those of the course's table, or the next ones."""
+    if looks and name in looks:
+        return looks[name]
+    known = max((key for key in LOOKS if name.startswith(key)), key=len, default=None)
+    return LOOKS[known] if known else (COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)])
 
 
 def plot_waveform(audio: np.ndarray, sample_rate: int = 16000, ax: Axes | None = None, title: str = "") -> Axes:
@@ -45,6 +96,7 @@ def plot_log_mel(
     ax: Axes | None = None,
     title: str = "",
     unit: str = "dB",
+    limits: tuple[float, float] | None = None,
 ) -> Axes:
     """Draw a log-mel spectrogram: time in seconds, frequency in Hz at its place on the mel scale.
 
@@ -58,6 +110,8 @@ def plot_log_mel(
     title : str
     unit : str
         Label of the colour bar; a normalised spectrogram is no longer in dB.
+    limits : tuple of float, optional
+        Ends of the colour scale, so that pictures can be compared; those of the picture by default.
     """
     import librosa
 
@@ -69,9 +123,9 @@ def plot_log_mel(
     ax = ax or plt.subplots()[1]
     frames, mels = log_mel.shape
     bands_hz = librosa.mel_frequencies(mels + 2, fmin=f_min_hz, fmax=f_max_hz or sample_rate / 2)
-    image = ax.imshow(
-        log_mel.T, origin="lower", aspect="auto", extent=(0, frames * hop_s, -0.5, mels - 0.5), interpolation="nearest"
-    )
+    low, high = limits or (None, None)
+    look = {"origin": "lower", "aspect": "auto", "interpolation": "nearest", "vmin": low, "vmax": high}
+    image = ax.imshow(log_mel.T, extent=(0, frames * hop_s, -0.5, mels - 0.5), **look)
     ticks = [hz for hz in (500, 1000, 2000, 4000, 8000, 16000) if bands_hz[1] <= hz <= bands_hz[-2]]
     ax.set_yticks(np.interp(ticks, bands_hz[1:-1], np.arange(mels)), [f"{hz}" for hz in ticks])
     ax.set(xlabel="time (s)", ylabel="frequency (Hz)", title=title)
@@ -80,7 +134,12 @@ def plot_log_mel(
 
 
 def plot_history(
-    history: Any, metric: str = "loss", ax: Axes | None = None, title: str = "", baseline: float | None = None
+    history: Any,
+    metric: str = "loss",
+    ax: Axes | None = None,
+    title: str = "",
+    baseline: float | None = None,
+    held_out: str = "valid",
 ) -> Axes:
     """Draw learning curves: training solid, validation dashed.
 
@@ -94,6 +153,8 @@ def plot_history(
     title : str
     baseline : float, optional
         Drawn as a dotted line, e.g. the majority's accuracy.
+    held_out : str
+        What `fit` got as validation data, if that was something else.
     """
     histories = history if isinstance(history, Mapping) else {"": history}
     ax = ax or plt.subplots()[1]
@@ -102,7 +163,7 @@ def plot_history(
         if metric not in curves:
             raise BadArgumentError(f"There is no {metric!r} in this history; it has {', '.join(curves)}.")
         look = {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)], "markersize": 4}
-        for key, style, role in ((metric, "-", "train"), (f"val_{metric}", "--", "valid")):
+        for key, style, role in ((metric, "-", "train"), (f"val_{metric}", "--", held_out)):
             if key in curves:
                 epochs = np.arange(1, len(curves[key]) + 1)
                 ax.plot(epochs, curves[key], style, label=f"{name} {role}".strip(), markevery=0.1, **look)
@@ -162,6 +223,8 @@ def plot_scores(
     xlabel: str = "accuracy",
     ax: Axes | None = None,
     title: str = "",
+    looks: Looks | None = None,
+    decimals: int = 2,
 ) -> Axes:
     """Draw systems against each other: every run a small dot, the mean a large one, a line from least to greatest.
 
@@ -173,16 +236,25 @@ def plot_scores(
         Drawn as a dotted line.
     baseline_name, xlabel, title : str
     ax : Axes, optional
+    looks : dict of str to (colour, marker), optional
+        So that a system looks the same in every figure.
+    decimals : int
+        Of the means written at the marks.
     """
     ax = ax or plt.subplots(figsize=(8, 1.1 + 0.42 * len(scores)))[1]
-    for row, values in enumerate(scores.values()):
+    for row, (name, values) in enumerate(scores.items()):
         values = np.atleast_1d(values).astype(float)
-        colour = COLOURS[row % len(COLOURS)]
+        colour, marker = look_of(looks, name, row)
         ax.plot([values.min(), values.max()], [row, row], color=colour, linewidth=2)
         ax.plot(values, np.full(len(values), row), "|", color=colour, markersize=11)
-        ax.plot(values.mean(), row, MARKERS[row % len(MARKERS)], color=colour, markersize=9)
+        ax.plot(values.mean(), row, marker, color=colour, markersize=9)
         ax.annotate(
-            f"{values.mean():.2f}", (values.mean(), row), (0, 8), textcoords="offset points", ha="center", fontsize=10
+            f"{values.mean():.{decimals}f}",
+            (values.mean(), row),
+            (0, 8),
+            textcoords="offset points",
+            ha="center",
+            fontsize=10,
         )
     if baseline is not None:
         ax.axvline(baseline, color="#595959", linestyle=":", label=f"{baseline_name} {baseline:.2f}")
@@ -332,6 +404,7 @@ def plot_roc(
     thresholds: Mapping[str, float] | None = None,
     ax: Axes | None = None,
     title: str = "",
+    looks: Looks | None = None,
 ) -> Axes:
     """Draw ROC curves: for every threshold, the share of the positives that are found against the false alarms.
 
@@ -343,18 +416,20 @@ def plot_roc(
         Where each system is used: a mark on its curve.
     ax : Axes, optional
     title : str
+    looks : dict of str to (colour, marker), optional
+        So that a system looks the same in every figure.
     """
     from sklearn.metrics import auc, roc_curve
 
     ax = ax or plt.subplots(figsize=(7, 4))[1]
     for index, (name, (truth, probability)) in enumerate(curves.items()):
         false, right, _ = roc_curve(truth, probability)
-        colour, style = COLOURS[index % len(COLOURS)], LINE_STYLES[index % len(LINE_STYLES)]
+        (colour, marker), style = look_of(looks, name, index), LINE_STYLES[index % len(LINE_STYLES)]
         ax.plot(false, right, style, color=colour, label=f"{name} ({auc(false, right):.2f})")
         if thresholds and name in thresholds:
             found = np.asarray(probability) >= thresholds[name]
             point = (found[truth == 0].mean(), found[truth == 1].mean())
-            ax.plot(*point, MARKERS[index % len(MARKERS)], color=colour, markersize=8)
+            ax.plot(*point, marker, color=colour, markersize=8)
     ax.plot([0, 1], [0, 1], color="#595959", linewidth=1, linestyle=(0, (1, 3)), label="guessing (0.50)")
     ax.set(xlabel="false positive rate", ylabel="true positive rate (recall)", title=title, aspect="equal")
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), title="AUC")
@@ -453,3 +528,108 @@ def plot_search(growth: "pd.DataFrame", axes: Sequence[Axes] | None = None) -> n
     axes[1].set(xlabel="vectors", ylabel="share found", title="Recall of the true ten")
     axes[1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return axes
+
+
+def plot_log_mels(
+    pictures: Mapping[str, np.ndarray],
+    hop_s: float = 0.016,
+    columns: int = 2,
+    limits: tuple[float, float] | None = None,
+) -> np.ndarray:
+    """Draw log-mel spectrograms side by side, on one colour scale: what is brighter is louder in all of them.
+
+    Parameters
+    ----------
+    pictures : dict of str to float array (frames, mels) or (frames, mels, 1)
+        By title: outputs of `LogMel` at 16 kHz.
+    hop_s : float
+        What `LogMel` was given, in seconds.
+    columns : int
+        Panels in a row.
+    limits : tuple of float, optional
+        Ends of the colour scale in dB; from the lowest to the highest value of all pictures by default.
+
+    Returns
+    -------
+    array of Axes (rows, columns)
+    """
+    if limits is None:
+        limits = min(map(np.min, pictures.values())), max(map(np.max, pictures.values()))
+    rows = -(-len(pictures) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(11, 0.6 + 2.3 * rows), squeeze=False, sharex=True, sharey=True)
+    for ax in axes.flat[len(pictures) :]:
+        ax.remove()
+    for ax, (title, picture) in zip(axes.flat, pictures.items(), strict=False):
+        plot_log_mel(picture, hop_s=hop_s, ax=ax, title=title, limits=limits)
+        ax.images[0].colorbar.remove()
+        ax.label_outer()
+    figure.colorbar(axes.flat[0].images[0], ax=list(axes.flat[: len(pictures)]), label="dB")
+    return axes
+
+
+def plot_group_scores(
+    right: Mapping[str, Sequence[float]],
+    groups: Sequence[str],
+    baseline: float | None = None,
+    baseline_name: str = "majority",
+    xlabel: str = "accuracy",
+    title: str = "",
+    looks: Looks | None = None,
+) -> Axes:
+    """Draw systems against each other, with what was sampled: groups such as artists.
+
+    Each group is a dot, larger the more clips it has; the marker is the mean over all clips, the line the range in
+    which it would lie 19 times of 20 if other groups of the kind had been drawn (`metrics.group_interval`).
+
+    Parameters
+    ----------
+    right : dict of str to sequence of float (clips,)
+        For each system what each clip scored, such as 1 for right and 0 for wrong.
+    groups : sequence of str (clips,)
+        What belongs together.
+    baseline : float, optional
+        Drawn as a dotted line.
+    baseline_name, xlabel, title : str
+    looks : dict of str to (colour, marker), optional
+        So that a system looks the same in every figure.
+    """
+    groups = np.asarray(groups)
+    ax = plt.subplots(figsize=(8, 1.3 + 0.6 * len(right)))[1]
+    for row, (name, values) in enumerate(right.items()):
+        values = np.asarray(values, float)
+        colour, marker = look_of(looks, name, row)
+        ax.plot(
+            group_interval(values, groups), [row, row], color=colour, linewidth=4, alpha=0.35, solid_capstyle="butt"
+        )
+        for group in np.unique(groups):
+            own = values[groups == group]
+            size = 10 + 240 * len(own) / len(values)
+            ax.scatter(own.mean(), row + 0.22, size, facecolors="none", edgecolors=colour, linewidths=1.2)
+        ax.plot(values.mean(), row, marker, color=colour, markersize=9)
+        ax.annotate(f"{values.mean():.2f}", (values.mean(), row), (0, 8), textcoords="offset points", ha="center")
+    if baseline is not None:
+        ax.axvline(baseline, color="#595959", linestyle=":")
+        ax.annotate(f"{baseline_name} {baseline:.2f}", (baseline, len(right) - 0.5), (4, 0), textcoords="offset points")
+    ax.set_yticks(range(len(right)), list(right))
+    ax.set(xlabel=xlabel, title=title, xlim=(-0.03, 1.03), ylim=(len(right) - 0.4, -0.6))
+    ax.grid(axis="x")
+    return ax
+
+
+def around(middle: float, values: np.ndarray) -> dict[str, Any]:
+    """Return colour map and limits for values that have a middle: white there, red above, blue below.
+
+    Parameters
+    ----------
+    middle : float
+        0 for weights, 1 for ratios.
+    values : float array
+        All values that share the scale.
+
+    Returns
+    -------
+    dict
+        For `imshow` and its like: ``ax.imshow(weights, **around(0, weights))``.
+    """
+    reach = max(float(np.abs(np.asarray(values) - middle).max()), 1e-12)
+    return {"cmap": "RdBu_r", "vmin": middle - reach, "vmax": middle + reach}

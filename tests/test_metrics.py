@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dl4mir_utils import BadArgumentError
-from dl4mir_utils.metrics import frame_scores, ranking_scores, score_range, tag_scores
+from dl4mir_utils.metrics import frame_scores, group_interval, ranking_scores, score_range, tag_scores
 
 
 def test_score_range():
@@ -183,3 +183,18 @@ def test_ranking_scores_at_the_edges():
 def test_ranking_scores_refuse(truth, score, k, message):
     with pytest.raises(BadArgumentError, match=message):
         ranking_scores(truth, score, k)
+
+
+def test_interval_over_groups_is_wider_than_over_clips():
+    """Ten groups that are right or wrong as a whole: as wide as ten coin tosses, not as two hundred."""
+    groups = np.repeat(np.arange(10), 20)
+    right = np.repeat([1, 1, 1, 1, 1, 1, 0, 0, 0, 0], 20)
+    low, high = group_interval(right, groups)
+    assert 0.25 <= low <= 0.35 and 0.85 <= high <= 0.95, "0.6 ± 2 x 0.155"
+    alone = group_interval(right, np.arange(200))
+    assert alone[1] - alone[0] < 0.15
+    assert group_interval(right, groups, seed=1) == pytest.approx((low, high), abs=0.1)
+    large = group_interval(np.r_[np.ones(90), np.zeros(10)], ["a"] * 90 + ["b"] * 10)
+    assert large == (0.0, 1.0), "two groups say next to nothing"
+    with pytest.raises(BadArgumentError, match="1 groups for values"):
+        group_interval([1, 0], ["a", "a"])

@@ -6,13 +6,20 @@ import pandas as pd
 import pytest
 
 from dl4mir_utils import BadArgumentError
+from dl4mir_utils.environment import COLOURS
+from dl4mir_utils.metrics import group_interval
 from dl4mir_utils.plots import (
+    LOOKS,
+    around,
+    look_of,
     plot_combinations,
     plot_confusion,
     plot_cqt_frames,
+    plot_group_scores,
     plot_history,
     plot_kernels,
     plot_log_mel,
+    plot_log_mels,
     plot_numbers,
     plot_plays,
     plot_probabilities,
@@ -69,6 +76,7 @@ def test_history():
     assert [line.get_linestyle() for line in ax.lines] == ["-", "--", "-", "--", ":"]
     assert ax.lines[0].get_xdata().tolist() == [1, 2]
     assert legend(plot_history(one)) == ["train", "valid"]
+    assert legend(plot_history(one, held_out="test fold")) == ["train", "test fold"]
     with pytest.raises(BadArgumentError, match="it has loss, val_loss"):
         plot_history(one, "accuracy")
 
@@ -85,6 +93,19 @@ def test_scores_show_every_run_the_mean_and_the_baseline():
     assert [text.get_text() for text in ax.get_yticklabels()] == ["svm", "cnn"]
     assert [text.get_text() for text in ax.texts] == ["0.60", "0.70"]
     assert legend(ax) == ["majority 0.40"]
+    ax = plot_scores({"svm": [0.6], "cnn": [0.5, 0.9]}, decimals=3)
+    assert [text.get_text() for text in ax.texts] == ["0.600", "0.700"]
+
+
+def test_a_system_keeps_its_look():
+    looks = {"cnn": ("#000000", "X"), "svm": ("#595959", "o")}
+    ax = plot_scores({"svm": [0.6], "other": [0.5], "cnn": [0.5]}, looks=looks)
+    shown = [(line.get_color(), line.get_marker()) for line in ax.lines[2::3]]
+    assert shown[0] == looks["svm"] and shown[2] == looks["cnn"]
+    truth = np.array([0, 0, 1, 1])
+    ax = plot_roc({"cnn": (truth, truth), "svm": (truth, truth)}, {"cnn": 0.5, "svm": 0.5}, looks=looks)
+    marks = [(line.get_color(), line.get_marker()) for line in ax.lines[1:4:2]]
+    assert marks == [looks["cnn"], looks["svm"]]
 
 
 def test_probabilities_and_given_axes():
@@ -167,3 +188,40 @@ def test_search_grows():
     assert time.get_xscale() == time.get_yscale() == found.get_xscale() == "log"
     assert len({(line.get_marker(), line.get_linestyle()) for line in time.lines}) == 3, "not by colour alone"
     assert "ms" in time.get_ylabel()
+
+
+def test_a_system_looks_the_same_in_every_figure():
+    assert look_of(None, "MFCC + SVM", 3) == look_of(None, "MFCC, ridge", 0)
+    assert look_of(None, "schlueter (means kept)", 0) != look_of(None, "schlueter", 0), "the longest name that fits"
+    assert look_of({"crnn": ("red", "x")}, "crnn", 0) == ("red", "x")
+    assert look_of(None, "something new", 1) == (COLOURS[1], "s")
+    assert len(set(LOOKS.values())) > 20
+    for first, second in (("first", "second"), ("second", "first")):
+        ax = plot_scores({first: [0.1], "crnn": [0.5, 0.6], second: [0.2]})
+        assert "#009E73" in {line.get_color() for line in ax.lines if line.get_marker() == "^"}
+    together = ["MFCC + SVM", "cnn1d", "cnn3x3", "crnn", "multi_kernel", "time_cnn"]
+    assert len({look_of(None, name, 0) for name in together}) == len(together)
+
+
+def test_log_mels_share_one_scale():
+    rng = np.random.default_rng(0)
+    axes = plot_log_mels({f"clip {i}": rng.normal(-40 - 10 * i, 3, (50, 64, 1)) for i in range(3)})
+    drawn = [ax.images[0].get_clim() for ax in axes.flat if ax.images]
+    assert len(drawn) == 3 and len(set(drawn)) == 1 and drawn[0][0] < -60 < -35 < drawn[0][1]
+    bars = [ax for ax in axes.flat[0].figure.axes if ax.get_ylabel() == "dB"]
+    assert len(bars) == 1
+
+
+def test_group_scores_show_groups_and_their_interval():
+    groups = ["a"] * 50 + ["b"] * 10 + ["c"] * 40
+    right = np.r_[np.ones(50), np.zeros(10), np.tile([1, 0], 20)]
+    ax = plot_group_scores({"cnn1d": right}, groups, baseline=0.3)
+    assert sorted(round(float(dot.get_offsets()[0, 0]), 2) for dot in ax.collections) == [0, 0.5, 1]
+    low, high = ax.lines[0].get_xdata()
+    assert (low, high) == group_interval(right, groups) and low < right.mean() < high
+    assert any(text.get_text() == "0.70" for text in ax.texts)
+
+
+def test_around_has_white_in_the_middle():
+    look = around(1, np.array([0.8, 1.1, 1.3]))
+    assert (look["vmin"], look["vmax"]) == pytest.approx((0.7, 1.3))

@@ -10,6 +10,7 @@ from dl4mir_utils.data.loaders.choi import FeatureSet
 from dl4mir_utils.data.loaders.hetrec import ListeningSet
 from dl4mir_utils.data.loaders.mini import data_root
 from dl4mir_utils.data.mixes import SingingMixes
+from dl4mir_utils.data.own_file import OwnFile, own_file
 from dl4mir_utils.data.segments import frame_labels, merge_segments
 from dl4mir_utils.data.sources import load
 from dl4mir_utils.data.table import ClipTable
@@ -18,6 +19,7 @@ __all__ = [
     "ClipTable",
     "FeatureSet",
     "ListeningSet",
+    "OwnFile",
     "SingingMixes",
     "audio_cache",
     "data_root",
@@ -27,6 +29,7 @@ __all__ = [
     "load",
     "load_audio",
     "merge_segments",
+    "own_file",
     "remove",
     "verify",
 ]
