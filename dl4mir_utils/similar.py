@@ -7,8 +7,8 @@ any library holds: to standardise them by the library instead finds no better ne
 vectors with every new file.
 
 What was heard is kept in a file, so that later only new and changed sounds are heard. The search itself is exact:
-comparing with a hundred thousand vectors, more sounds than a person owns, takes a second with reading them
-(benchmarks/nearest_neighbours.py), and unlike a graph of approximate neighbours it needs no upkeep.
+comparing with a hundred thousand vectors takes a second with reading them (benchmarks/nearest_neighbours.py), and
+unlike a graph of approximate neighbours it needs no upkeep.
 
     library = SoundIndex()
     for file in library.update(folder).new:

@@ -41,6 +41,14 @@ def test_threshold(capsys):
     assert said(capsys).startswith("Right. 0.000 with the threshold 0.31; 0.000 with the usual 0.5, and 0.667")
 
 
+def test_threshold_from_fewer_tags_than_are_tested(capsys):
+    valid_truth, valid = np.array([[1], [0]], bool), np.array([[0.4], [0.3]])
+    test_truth = np.array([[1, 1], [0, 0]], bool)
+    test = np.array([[0.5, 0.2], [0.1, 0.1]])  # with 0.31 the first tag is found, the second is not
+    checks.check_06_threshold(0.5, valid_truth, valid, test_truth, test)
+    assert said(capsys).startswith("Right. 0.500 with the threshold 0.31")
+
+
 def test_micro(capsys):
     ranks = OUTPUTS.argsort(axis=0).argsort(axis=0) / 5
     for ruined, wanted in [

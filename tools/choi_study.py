@@ -2,7 +2,7 @@
 
     .venv/bin/python tools/choi_study.py [TASK ...]
 
-The features are fetched, `dl4mir data info choi_transfer` says what they are. Four protocols:
+The features are fetched, `dl4mir data info choi_transfer` says what they are. Six protocols:
 
 paper       the best mean of a grid search, as the paper reports it: folds as its code makes them (ten, not shuffled;
             UrbanSound8K's own), on Jamendo the grid is searched on the test songs.
@@ -10,6 +10,9 @@ shuffled    the same with shuffled folds (GTZAN; mean of three shuffles).
 nested      ten folds too, but the setting is chosen on the training part of each fold alone.
 held out    the split that keeps artists or songs apart: everything is chosen on the validation part, then training and
             validation together train, and the test part judges once.
+train only  the same, but the training part alone trains (GTZAN).
+random      the same as "held out", but the three parts are drawn by chance from the same clips, so that artists are on
+            both sides (GTZAN; mean of ten draws).
 
 "any" in the column `features` means that the layers were chosen as well. The grids are the paper's; for three tasks
 they are thinned, as `grids` says, for time. What has been computed, is read from the user's cache folder.
@@ -80,14 +83,22 @@ def inner_folds(task: str, labels: np.ndarray):
     return inner
 
 
-def held_out(candidates, labels, split, grid) -> tuple[float, str]:
+def held_out(candidates, labels, split, grid, train_only: bool = False) -> tuple[float, str]:
     """Choose on the validation part; train on training and validation part; return the test part's score."""
     from dl4mir_utils.transfer import best, grid_scores
 
     train, valid, test = (np.flatnonzero(split == part) for part in ("train", "valid", "test"))
     name, setting = best(grid_scores(candidates, labels, [(train, valid)], grid))
-    scores = grid_scores({name: candidates[name]}, labels, [(np.concatenate([train, valid]), test)], [grid[setting]])
+    fit = train if train_only else np.concatenate([train, valid])
+    scores = grid_scores({name: candidates[name]}, labels, [(fit, test)], [grid[setting]])
     return scores[name].item(), name
+
+
+def random_parts(split: np.ndarray, seed: int) -> np.ndarray:
+    """Return a split with parts as large as the given one's, drawn by chance from the clips that have a part."""
+    drawn, rows = split.copy(), np.flatnonzero(split != "")
+    drawn[rows] = np.random.default_rng(seed).permutation(split[rows])
+    return drawn
 
 
 def lines(task: str):
@@ -121,6 +132,9 @@ def lines(task: str):
                 for seed in range(3)
             ]
             yield line(name, "shuffled", float(np.mean(best_scores)))
+            yield line(name, "train only", *held_out(sets[name], labels, split, grid, train_only=True))
+            drawn = [held_out(sets[name], labels, random_parts(split, seed), grid)[0] for seed in range(10)]
+            yield line(name, "random", float(np.mean(drawn)))
     if task not in ("jamendo_vd", "urbansound"):  # one split; one setting: nothing to choose
         inner = inner_folds(task, labels)
         for name, only in sets.items():

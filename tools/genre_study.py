@@ -23,11 +23,11 @@ NETWORKS = ["time_cnn", "cnn3x3", "multi_kernel", "crnn", "cnn1d"]
 DEFAULT_MOMENTUM = "cnn3x3 (momentum 0.99)"
 
 
-def planned_runs(seeds: int, leaky_seeds: int) -> list[tuple[str, str, str, int, int]]:
+def planned_runs(seeds: int, leaky_seeds: int, album_seeds: int) -> list[tuple[str, str, str, int, int]]:
     """Return (task, system, split, fold, seed) of every run, the most important first."""
     runs = [("genre", BASELINE, split, fold, 0) for split in ["artist", "track", "clip"] for fold in range(4)]
     for seed in range(seeds):
-        if seed < leaky_seeds:
+        if seed < album_seeds:
             runs += [("album", system, "track", fold, seed) for system in NETWORKS[:2] for fold in range(4)]
         for system in [*NETWORKS, DEFAULT_MOMENTUM]:
             runs += [("genre", system, "artist", fold, seed) for fold in range(4)]
@@ -75,9 +75,11 @@ def do_run(run: tuple[str, str, str, int, int]) -> list[dict]:
 
 def main() -> None:
     parser = make_parser(__doc__, seeds=5)
-    parser.add_argument("--leaky-seeds", type=int, default=1, help="seeds of the other two splits and the album task")
+    parser.add_argument("--leaky-seeds", type=int, default=1, help="seeds of the other two splits")
+    parser.add_argument("--album-seeds", type=int, default=5, help="seeds of the album task")
     options = parser.parse_args()
-    run_study(RESULTS, KEYS, planned_runs(options.seeds, options.leaky_seeds), do_run, options.jobs)
+    runs = planned_runs(options.seeds, options.leaky_seeds, options.album_seeds)
+    run_study(RESULTS, KEYS, runs, do_run, options.jobs)
 
 
 if __name__ == "__main__":

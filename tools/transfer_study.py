@@ -30,8 +30,9 @@ FOLDS = range(4)
 SCRATCH_STEPS = 225  # about 15 epochs of all clips, as in notebook 05b
 UPPER_STEPS, ALL_STEPS = 100, 20
 ALL_SIZE, ALL_SEEDS = 20, 1  # fine-tuning the front end too costs minutes a run: for one size, with one seed
-MFCC, UNTRAINED, PROBE, UPPER, ALL, SCRATCH = (
+MFCC, MFCC_PROBE, UNTRAINED, PROBE, UPPER, ALL, SCRATCH = (
     "MFCC + SVM",
+    "probe of MFCC",
     "probe of an untrained musicnn",
     "probe",
     "fine-tuning above the front end",
@@ -42,7 +43,7 @@ MFCC, UNTRAINED, PROBE, UPPER, ALL, SCRATCH = (
 
 def planned_runs(seeds: int, sizes: list[int]) -> list[tuple[str, int, int, int]]:
     """Return (system, size, fold, seed) of every run, the most important first."""
-    systems = [MFCC, PROBE, SCRATCH, UPPER, UNTRAINED]
+    systems = [MFCC, MFCC_PROBE, PROBE, SCRATCH, UPPER, UNTRAINED]
     runs = [
         (system, size, fold, seed) for system in systems for seed in range(seeds) for fold in FOLDS for size in sizes
     ]
@@ -96,14 +97,13 @@ class Inputs:
         labels, truth = self.labels[train], self.labels[test]
         if system == SCRATCH:
             return self.scratch(train, test, seed), len(test)
-        if system in (MFCC, PROBE, UNTRAINED):
-            inputs = {MFCC: self.mfcc, PROBE: self.embedding}.get(system)
+        if system in (MFCC, MFCC_PROBE, PROBE, UNTRAINED):
+            inputs = {MFCC: self.mfcc, MFCC_PROBE: self.mfcc, PROBE: self.embedding}.get(system)
             inputs = self.untrained(seed) if inputs is None else inputs
             model = {
                 MFCC: self.genre_notebook["svm"],
                 PROBE: lambda: probe(inputs[train], labels),
-                UNTRAINED: lambda: make_pipeline(StandardScaler(), probe(inputs[train], labels)),
-            }[system]()
+            }.get(system, lambda: make_pipeline(StandardScaler(), probe(inputs[train], labels)))()
             if system != PROBE:
                 model.fit(inputs[train], labels)
             return int((model.predict(inputs[test]) == truth).sum()), len(test)

@@ -7,26 +7,30 @@ import numpy as np
 from dl4mir_utils.checks.answers import is_open, say
 
 SAMPLE_RATE = 16000
+STEPS_APART = 2.5  # of sample rate / window: two equal tones then show a dip at every phase
 
 
 def check_03_resolution(window: int | None, hop: int | None) -> None:
-    """Check the smallest power of two that tells A4 from A sharp 4, and a hop of 10 ms."""
+    """Check the shortest power of two whose Hann window always tells A4 from A sharp 4, and a hop of 10 ms."""
     if is_open(window, hop):
         return
-    apart_hz = 440 * (2 ** (1 / 12) - 1)
-    if window < 2 or window & (window - 1):
-        print(f"Not yet. {window} is no power of two.")
-    elif 4 * SAMPLE_RATE / window > apart_hz:
-        peak_hz = 4 * SAMPLE_RATE / window
+    steps = 440 * (2 ** (1 / 12) - 1) * window / SAMPLE_RATE  # between the tones
+    if window < 2 or window != int(window) or int(window) & (int(window) - 1):
+        print(f"Not yet. {window} is no power of two. The window is asked for in samples.")
+    elif steps < STEPS_APART:
         print(
-            f"Not yet. With {window} samples a peak is {peak_hz:.0f} Hz wide, and the tones lie {apart_hz:.0f} apart."
+            f"Not yet. With {window:.0f} samples one step is {SAMPLE_RATE / window:.1f} Hz, so the tones lie "
+            f"{steps:.1f} steps apart: at some phases there is no dip between them."
         )
-    elif 4 * SAMPLE_RATE / (window // 2) <= apart_hz:
-        print(f"Not yet. {window} samples do it, but so would half as many, with half the blur in time.")
+    elif steps / 2 >= STEPS_APART:
+        print(
+            f"Not yet. {window:.0f} samples do it, but so would half as many, with half the blur in time: "
+            f"the tones lie {steps:.1f} steps apart, and about three are enough."
+        )
     else:
         say(
             hop == 160,
-            f"A window of {1000 * window / SAMPLE_RATE:.0f} ms: a semitone in this octave costs a quarter of a second. "
+            f"A window of {1000 * window / SAMPLE_RATE:.0f} ms: a semitone in this octave costs an eighth of a second. "
             "The hop is free to be much shorter; frames then overlap and say nearly the same.",
             f"The window is right. A hop of {hop} samples is {1000 * hop / SAMPLE_RATE:g} ms.",
         )

@@ -52,7 +52,7 @@ def check_08_coverage(coverage: float | None, score: np.ndarray, k: int = 10) ->
         say(
             abs(coverage - expected) < 5e-4,
             f"{expected:.1%} of {items} items are in somebody's list, but the most shown tenth of them fills "
-            f"{busiest:.0%} of all places. What is not shown cannot be played, and so next year's data agree.",
+            f"{busiest:.0%} of all places. What is not shown is played less, so next year's data will agree.",
             f"{coverage:.3f}: take each listener's {k} items with the highest scores, and count which items occur "
             "at all.",
         )

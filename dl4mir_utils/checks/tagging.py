@@ -41,7 +41,10 @@ def check_06_threshold(
     test_truth: np.ndarray,
     test_outputs: np.ndarray,
 ) -> None:
-    """Check the macro F on the test clips with the threshold that is best on the validation clips."""
+    """Check the macro F on the test clips with the threshold that is best on the validation clips.
+
+    The validation arrays may hold fewer tags, those that a validation clip has.
+    """
     if is_open(f):
         return
     by_valid = [macro_f(valid_truth, valid_outputs, threshold) for threshold in THRESHOLDS]

@@ -38,8 +38,8 @@ def check_07_join(
         verb = "add something" if both > alone + 0.01 else "add nothing that we can measure"
         say(
             abs(joined - both) < 5e-4,
-            f"{both:.3f} together, {alone:.3f} for layer 4 alone: MFCC {verb}. More features are no gift: with so few "
-            "artists each new number is a new way to know them again.",
+            f"{both:.3f} together, {alone:.3f} for layer 4 alone: MFCC {verb}. More features are not always "
+            "better, least of all with so few artists to learn from.",
             f"{joined:.3f}: the mean over folds of grid_scores({{...: np.hstack([layer 4, MFCC])}}, ..., apart, ONE).",
         )
 
