@@ -9,6 +9,7 @@ import pytest
 SOLVED = """\
 from IPython.utils.capture import capture_output
 {solution}
+{between}
 with capture_output() as _said:
 {check}
 assert _said.stdout.startswith("Right."), _said.stdout
@@ -18,18 +19,23 @@ assert _said.stdout.startswith("Right."), _said.stdout
 def exercises(nb: nbformat.NotebookNode) -> list[tuple[int, str]]:
     """Return for each exercise the number of its stub among the code cells, and its solution and check as one cell.
 
-    A stub is tagged "exercise"; the call of the check follows it, then, tagged "solution", Markdown with the code.
+    A stub is tagged "exercise". Code cells may follow it that use what the reader has written there: in an exercise
+    on design they train the reader's network and show how it does. Then comes the call of the check, and then, tagged
+    "solution", Markdown with the code that takes the stub's place; what follows the stub runs after it.
     """
-    found, code_cells, stub, check = [], 0, None, ""
+    found, code_cells, stub, between, check = [], 0, None, [], ""
     for cell in nb.cells:
         tags = cell.metadata.get("tags", ())
         if "exercise" in tags:
-            stub = code_cells
+            stub, between, check = code_cells, [], ""
         elif cell.cell_type == "code" and cell.source.startswith("checks."):
             check = textwrap.indent(cell.source, "    ")
+        elif cell.cell_type == "code" and stub is not None and not check:
+            between.append(cell.source)
         elif "solution" in tags:
             solution = re.search(r"```python\n(.*?)```", cell.source, re.DOTALL)[1]
-            found.append((stub, SOLVED.format(solution=solution, check=check)))
+            found.append((stub, SOLVED.format(solution=solution, between="\n".join(between), check=check)))
+            stub = None
         code_cells += cell.cell_type == "code"
     return found
 

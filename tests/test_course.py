@@ -293,3 +293,21 @@ def test_an_answer_that_came_unnoticed_is_found():
     channel.socket.poll = lambda timeout_ms: asyncio.sleep(timeout_ms / 1000, result=0)
     with pytest.raises(queue.Empty):
         asyncio.run(channel.get_msg(timeout=0.01))
+
+
+def test_glossary():
+    """Terms stand in order, each under a heading of its own, and every link into the glossary leads to one."""
+    text = (ROOT / "docs" / "glossary.md").read_text("utf-8")
+    for part in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
+        terms = re.findall(r"^### (.+)$", part, re.MULTILINE)
+        letters = [re.sub(r"[^a-z ]", "", term.casefold()) for term in terms]
+        assert len(terms) > 20 and letters == sorted(letters)
+        for entry in re.split(r"^### .+$", part, flags=re.MULTILINE)[1:]:
+            assert 20 < len(" ".join(entry.split())) < 300 and entry.strip().endswith((".", ")")), entry
+    anchors = {course_html.github_anchor(term) for term in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
+    assert len(anchors) == len(re.findall(r"^#+ ", text, re.MULTILINE)), "no term stands twice"
+    page = course_html.glossary_page(text, ROOT / "docs", glossary=True)
+    assert set(re.findall(r'id="([^"]+)"', page)) >= anchors
+    assert set(re.findall(r"\(#([\w-]+)\)", text)) <= anchors
+    for path in nbs.notebook_paths(ROOT):
+        assert set(re.findall(r"glossary\.md#([\w-]+)", path.read_text("utf-8"))) <= anchors

@@ -22,7 +22,7 @@ def test_every_exercise_has_a_check_and_a_solution(path):
     found = exercises(nb)
     assert len(found) >= 3
     assert [stub for stub, _ in found] == [number for number, cell in enumerate(code) if "exercise" in nbs.tags(cell)]
-    checks = [code[stub + 1].source for stub, _ in found]
+    checks = [next(cell.source for cell in code[stub + 1 :] if "checks.check" in cell.source) for stub, _ in found]
     assert all(check.startswith("checks.") for check in checks) and len(set(checks)) == len(checks)
     assert all(check.splitlines()[0] in source for check, (_, source) in zip(checks, found, strict=True))
 
@@ -54,3 +54,35 @@ def test_nbval_runs_the_solutions(tmp_path):
     failed = [line.partition(" - ")[0].rpartition("/")[2] for line in done.stdout.splitlines() if line[:6] == "FAILED"]
     assert failed == ["needs_stub.ipynb::Solution 1", "wrong.ipynb::Solution 1"], done.stdout
     assert "2 failed, 13 passed" in done.stdout
+
+
+def test_an_exercise_on_design_trains_what_the_solution_builds(tmp_path):
+    """Between stub and check stands a cell that trains the reader's network; the check looks at the trained one."""
+    make = nbformat.v4.new_code_cell
+    check = """
+class checks:
+    def check(network):
+        print("Right." if network is not None and network.trained == network.size == 3 else "Not yet.")
+
+
+class Network:
+    def __init__(self, size):
+        self.size, self.trained = size, 0
+"""
+    cells = [
+        make(check),
+        make("network = None", metadata={"tags": ["exercise"]}),
+        make("if network is not None:\n    network.trained += network.size"),
+        make("checks.check(network)"),
+        nbformat.v4.new_markdown_cell("```python\nnetwork = Network(3)\n```", metadata={"tags": ["solution"]}),
+        make("assert network is None"),
+    ]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    namespace: dict = {}
+    exec(check, namespace)
+    [(stub, source)] = exercises(notebook)
+    assert stub == 1
+    exec(source, namespace)
+    assert namespace["network"].trained == 3
+    with pytest.raises(AssertionError):
+        exec(source.replace("Network(3)", "Network(2)"), namespace)

@@ -8,13 +8,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tools"))
+sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
 
 import notebooks as nbs  # noqa: E402
+from conftest import exercises  # noqa: E402
 
-TAGS = {"exercise", "solution", "setup", "model"}
+TAGS = {"exercise", "solution", "setup", "model", "checks"}
+# Notebooks that do not yet keep what `TODAY` asks for; each leaves the list when it is written anew.
+NOT_YET = {"01", "02", "03", "04", "05a", "05b", "06", "07", "08", "09", "10"}
 PATHS = nbs.notebook_paths(ROOT)
 EACH = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+KEPT = [path for path in PATHS if nbs.notebook_id(path) not in NOT_YET]
+TODAY = pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)
 
 
 def sources(path: Path, kind: str) -> list[str]:
@@ -75,9 +80,56 @@ def test_readme_agrees_with_the_notebooks():
     assert nbs.between(readme, "index") == nbs.index_table(ROOT)
 
 
-@EACH
-def test_code_cells_are_short(path):
-    assert max(sum(bool(line.strip()) for line in code.splitlines()) for code in sources(path, "code")) <= 30
+@TODAY
+def test_code_is_easy_to_read(path):
+    """A cell is one step, and nothing scrolls: at most 25 lines of at most 88 characters."""
+    for cell in nbs.read(path).cells:
+        if cell.cell_type == "code" and "setup" not in nbs.tags(cell):
+            lines = [line for line in cell.source.splitlines() if line.strip()]
+            assert len(lines) <= 25, cell.source
+            assert not [line for line in lines if len(line) > 88]
+
+
+@TODAY
+def test_what_is_for_the_tests_is_tagged_and_stands_before_the_exercises(path):
+    cells = nbs.read(path).cells
+    for cell in cells:
+        if cell.cell_type == "code" and re.search(r"^\s*(assert |report\()", cell.source, re.MULTILINE):
+            assert "checks" in nbs.tags(cell), cell.source
+    folded = [number for number, cell in enumerate(cells) if "checks" in nbs.tags(cell)]
+    exercises = next(number for number, cell in enumerate(cells) if cell.source.startswith("## Exercises"))
+    assert folded and max(folded) < exercises
+
+
+@TODAY
+def test_quiz(path):
+    questions = nbs.quiz_answers(nbs.read(path))
+    assert len(questions) >= 3
+    for answers in questions:
+        assert 3 <= len(answers) <= 4, "three or four answers to choose from"
+        assert [letter for letter, _ in answers] == list("abcd"[: len(answers)])
+        assert sum(right for _, right in answers) == 1
+
+
+def test_no_letter_gives_the_right_answer_away():
+    questions = [answers for path in KEPT for answers in nbs.quiz_answers(nbs.read(path))]
+    right = [letter for answers in questions for letter, is_right in answers if is_right]
+    assert max(map(right.count, right)) <= 0.45 * len(right), sorted(right)
+
+
+@TODAY
+def test_one_exercise_builds_and_trains_a_network(path):
+    if nbs.notebook_id(path) in ("00", "13"):
+        return  # what comes before the first network, and the map at the end
+    solutions = [source for _, source in exercises(nbs.read(path))]
+    assert any(".compile(" in source and re.search(r"\.fit\(", source) for source in solutions)
+
+
+@TODAY
+def test_every_guess_is_compared(path):
+    code = "\n".join(sources(path, "code"))
+    guessed = re.findall(r"^(\w+) = guess\(", code, re.MULTILINE)
+    assert guessed and all(f"{name}.compare(" in code for name in guessed)
 
 
 @EACH

@@ -92,6 +92,17 @@ def tags(cell: NotebookNode) -> list[str]:
     return cell.metadata.get("tags", [])
 
 
+def quiz_answers(nb: NotebookNode) -> list[list[tuple[str, bool]]]:
+    """For each question of the quiz its answers: the letter, and whether it is the right one."""
+    text = "\n".join(cell.source for cell in nb.cells if cell.cell_type == "markdown")
+    quiz = re.search(r"^## Quiz$(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    if not quiz:
+        return []
+    questions = re.split(r"^\*\*\d+\.\*\*", quiz[1], flags=re.MULTILINE)[1:]
+    pattern = re.compile(r"<summary>([a-z])\).*?</summary>\s*(.*?)</details>", re.DOTALL)
+    return [[(letter, why.startswith("Right")) for letter, why in pattern.findall(one)] for one in questions]
+
+
 def namespace(path: Path) -> dict:
     """Execute a notebook's imports and its cells tagged `model`; return what they define."""
     notebook = read(path)
@@ -133,17 +144,20 @@ def repository_url(root: Path) -> str:
 
 
 def badges(repository: str, filename: str) -> str:
-    """Launch links of one notebook, as a line of Markdown."""
+    """Links of one notebook, as a line of Markdown: its page, where everything sounds and moves, and where it runs."""
     name = repository.removeprefix("https://github.com/")
+    owner, _, project = name.partition("/")
+    page = f"https://{owner}.github.io/{project}/{filename.removesuffix('.ipynb')}.html"  # where GitHub serves pages
     colab = f"https://colab.research.google.com/github/{name}/blob/main/notebooks/{filename}"
     binder = f"https://mybinder.org/v2/gh/{name}/HEAD?urlpath=lab/tree/notebooks/{filename}"
-    return f"[Open in Colab]({colab}) · [Open in Binder]({binder})"
+    return f"[Read it with sound]({page}) · [Open in Colab]({colab}) · [Open in Binder]({binder})"
 
 
 def setup_cell(repository: str) -> str:
     """Source of the cell that fetches the course on Colab; the packages are those that Colab lacks."""
     return (
-        "# On Colab this fetches the course and installs what Colab lacks; anywhere else it does nothing.\n"
+        "# On Colab this fetches the course and installs what Colab lacks.\n"
+        "# Anywhere else it does nothing.\n"
         "import sys\n"
         "\n"
         'if "google.colab" in sys.modules:\n'
@@ -317,6 +331,8 @@ def clean(nb: NotebookNode) -> None:
         for output in cell.get("outputs", []):
             data = output.get("data", {})
             data.pop(WIDGET_MIME, None)
+            if "image/png" in data and "dl4mir-standalone" in data.get("text/html", ""):
+                del data["text/html"]  # sound and pictures of a player or slider; one still stays
             if "text/html" in data:
                 data["text/html"] = strip_sound(data["text/html"])
             if "image/png" in data:

@@ -23,12 +23,19 @@ from dl4mir_utils.checks.honest_data import (
 from dl4mir_utils.checks.pitch import check_01_bin, check_01_by_hand, check_01_octaves
 from dl4mir_utils.checks.recommendation import check_08_coverage, check_08_ndcg, check_08_playlist
 from dl4mir_utils.checks.singing import check_05a_always, check_05a_edges, check_05a_false_alarms
-from dl4mir_utils.checks.start_here import check_00_frames, check_00_loudest, check_00_neighbours
+from dl4mir_utils.checks.start_here import (
+    check_00_frames,
+    check_00_listen,
+    check_00_loudest,
+    check_00_neighbours,
+    mystery_sounds,
+)
 from dl4mir_utils.checks.tagging import check_06_micro, check_06_pairs, check_06_threshold
 from dl4mir_utils.checks.transfer import check_07_join, check_07_noise, check_07_one_shot
 
 __all__ = [
     "check_00_frames",
+    "check_00_listen",
     "check_00_loudest",
     "check_00_neighbours",
     "check_01_bin",
@@ -65,5 +72,6 @@ __all__ = [
     "check_10_by_hand",
     "check_10_causal",
     "check_10_memory",
+    "mystery_sounds",
     "suspicious_clips",
 ]

@@ -49,9 +49,53 @@ def check_00_neighbours(any_clip: float | None, other_artists: float | None, bef
             "Not yet. Too good to be true: is the distance of a clip to itself set to infinity, and then its artist's?"
         )
     else:
+        if other_artists > before[1] + 0.03:  # ten clips of 315: less than that is no news
+            verdict = "More numbers found the style better, with other artists, too."
+        else:
+            verdict = "The gain is in clips by the same artist: with other artists the style is found no better."
         say(
             any_clip > before[0] and abs(other_artists - before[1]) < 0.15,
             f"Any clip: {before[0]:.0%} becomes {any_clip:.0%}. Other artists: {before[1]:.0%} becomes "
-            f"{other_artists:.0%}. More numbers found the artist better, and not the style.",
+            f"{other_artists:.0%}. {verdict}",
             "With mean and standard deviation the first accuracy should rise: compare within one array (clips, 128).",
+        )
+
+
+# What `mystery_sounds` plays, in order.
+MYSTERY = ("samples_dropped", "original", "filtered")
+
+
+def mystery_sounds(audio: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    """Return three versions of a sound, with numbers for titles, for `play`.
+
+    Parameters
+    ----------
+    audio : float array (samples,)
+        At 16 kHz. One version keeps it, one has nothing above 2 kHz, one holds every fourth sample only.
+    """
+    import soxr
+
+    versions = {
+        "original": audio,
+        "filtered": soxr.resample(soxr.resample(audio, 16000, 4000), 4000, 16000),
+        "samples_dropped": soxr.resample(audio[::4], 4000, 16000),
+    }
+    return [(f"version {number}", versions[name]) for number, name in enumerate(MYSTERY, start=1)]
+
+
+def check_00_listen(original: int | None, filtered: int | None, samples_dropped: int | None) -> None:
+    """Check which of three sounds is the original, the filtered one, and the one with dropped samples."""
+    if is_open(original, filtered, samples_dropped):
+        return
+    said = {"original": original, "filtered": filtered, "samples_dropped": samples_dropped}
+    if sorted(said.values()) != [1, 2, 3]:
+        print("Not yet. Give each of the numbers 1, 2 and 3 once.")
+    elif MYSTERY[original - 1] != "original":
+        print(f"Not yet. Version {original} is dull: nothing above 2 kHz is left in it. The original is the bright one.")
+    else:
+        say(
+            MYSTERY[filtered - 1] == "filtered",
+            "The bright one is the original, the buzz is aliasing, and the third is clean but dull.",
+            "The original is right. Compare the two dull ones again: in which does something buzz that does not "
+            "follow the melody?",
         )

@@ -60,7 +60,7 @@ class Guess:
         choice = " / ".join(self.options) or f"{self._number(self.limits[0])} to {self._number(self.limits[1])}"
         return f"Your guess: {self.question} ({choice})"
 
-    def compare(self, value: str | float, why: str = "") -> "Comparison":
+    def compare(self, value: str | float, why: str = "", says: str = "It is") -> "Comparison":
         """Show the guess beside what came out.
 
         Parameters
@@ -69,6 +69,8 @@ class Guess:
             One of the options, or a number.
         why : str
             One sentence that explains the answer.
+        says : str
+            What stands before the answer, where it is no fact: "The network says".
 
         Raises
         ------
@@ -79,7 +81,7 @@ class Guess:
             raise BadArgumentError(f"The answer {value!r} is none of the options: {', '.join(self.options)}.")
         if not self.options:
             value = float(value)
-        return Comparison(self, value, why)
+        return Comparison(self, value, why, says)
 
     def verdict(self, answer: str | float, value: str | float) -> str:
         """Return one friendly line on a guess."""
@@ -169,14 +171,15 @@ class Comparison:
     guess: Guess
     value: str | float
     why: str
+    says: str
 
     @property
     def text(self) -> str:
         """Guess and answer in one line."""
         guess, shown = self.guess, self.guess.shown(self.value)
         if guess.answer is None:
-            return f"{guess.question} It is {shown}. {self.why}".strip()
-        said = f"You guessed {guess.shown(guess.answer)}, it is {shown}."
+            return f"{guess.question} {self.says} {shown}. {self.why}".strip()
+        said = f"You guessed {guess.shown(guess.answer)}, {self.says[0].lower()}{self.says[1:]} {shown}."
         return f"{said} {guess.verdict(guess.answer, self.value)} {self.why}".strip()
 
     def to_html(self) -> str:
@@ -187,7 +190,7 @@ class Comparison:
         if guess.answer is not None:
             return (
                 f'<div class="dl4mir-compare"><p><span>Your guess</span> <b>{escape(guess.shown(guess.answer))}</b></p>'
-                f"<p><span>It is</span> <b>{shown}</b></p>"
+                f"<p><span>{escape(self.says)}</span> <b>{shown}</b></p>"
                 f"<p>{guess.verdict(guess.answer, self.value)}</p>{why}</div>"
             )
         # For the page's script: what it says about any guess.
@@ -202,7 +205,7 @@ class Comparison:
         return (
             f'<details class="dl4mir-compare" data-guess="{guess.name}" data-lines="{data}">'
             f"<summary>Compare with your guess</summary>"
-            f'<p class="d-guess-yours">{NO_GUESS}</p><p><span>It is</span> <b>{shown}</b></p>'
+            f'<p class="d-guess-yours">{NO_GUESS}</p><p><span>{escape(self.says)}</span> <b>{shown}</b></p>'
             f'<p class="d-guess-verdict"></p>{why}</details>'
         )
 
