@@ -1,4 +1,4 @@
-# Every target works in .venv, which the first one that needs it sets up (tools/setup_env.py).
+# Every target works in .venv, which the first one that needs it sets up (tools/course/setup_env.py).
 # Variables: ONLY=05b (one notebook)  GPU=1 (TensorFlow for NVIDIA cards)  PYTHON=python3.12 (which Python)
 
 ifeq ($(OS),Windows_NT)
@@ -31,7 +31,7 @@ help: ## show this list
 	@echo "  ONLY=05b takes one notebook, GPU=1 installs TensorFlow for NVIDIA cards, PYTHON=python3.12 chooses the Python."
 
 course: env ## run every notebook and write the HTML course, build/course/index.html (ONLY=05b: one)
-	@"$(PY)" tools/course.py run $(if $(ONLY),--only $(ONLY))
+	@"$(PY)" tools/course/course.py run $(if $(ONLY),--only $(ONLY))
 
 lab: env ## open JupyterLab on the first notebook
 	@mkdir -p "$(NEWS)" && echo '{"fetchNews": "false"}' > "$(NEWS)/notification.jupyterlab-settings"
@@ -53,7 +53,7 @@ test: env ## check style, run the unit tests, every cell of every notebook, and 
 	"$(PY)" -m pytest -q -n 2 --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout=600 notebooks
 
 render: env ## run the notebooks and store their outputs, badges and tables (maintainers; ONLY=05b: one)
-	@"$(PY)" tools/course.py render $(if $(ONLY),--only $(ONLY))
+	@"$(PY)" tools/course/course.py render $(if $(ONLY),--only $(ONLY))
 
 LOCK_OPTIONS := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
   --custom-compile-command "make lock" --extra course --extra test $(if $(UPGRADE),--upgrade)
@@ -73,6 +73,6 @@ clean: ## remove everything that was built, but not .venv
 env:
 	@mkdir -p .home
 	@for python in "$(PY)" python3 python python3.13 python3.12 python3.11; do \
-	  if "$$python" -c "" >/dev/null 2>&1; then exec "$$python" -S tools/setup_env.py; fi; \
+	  if "$$python" -c "" >/dev/null 2>&1; then exec "$$python" -S tools/course/setup_env.py; fi; \
 	done; \
 	echo "No Python was found. Install Python 3.11, 3.12 or 3.13, then run the same command again." >&2; exit 1

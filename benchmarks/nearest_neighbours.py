@@ -47,9 +47,9 @@ def sampler(rng):
     """Return a function that draws so many unit vectors from the mixture: float32 (count, 200)."""
     clips = load("mini/tags").frame
     features, _ = clip_features(clips.index)
-    heard = pd.DataFrame(features[4]).groupby(clips["album"].to_numpy())
-    centres = heard.mean().to_numpy()
-    covariance = np.cov((heard.obj - heard.transform("mean")).to_numpy().T)
+    embedded = pd.DataFrame(features[4]).groupby(clips["album"].to_numpy())
+    centres = embedded.mean().to_numpy()
+    covariance = np.cov((embedded.obj - embedded.transform("mean")).to_numpy().T)
     scale = np.linalg.cholesky(covariance + 1e-6 * np.eye(len(covariance))).T.astype(np.float32)
 
     def draw(count):
@@ -190,7 +190,7 @@ def save(table):
 
 
 def library(count=12):
-    """Print how many sounds of 3.5 minutes `dl4mir similar` hears in a minute, and how long it takes later."""
+    """Print how many sounds of 3.5 minutes `dl4mir similar` embeds in a minute, and how long it takes later."""
     clips = load("mini/album")
     paths = [clips.root / path for path in clips.frame["path"]]
     with tempfile.TemporaryDirectory() as place:
@@ -203,7 +203,7 @@ def library(count=12):
                     audio = load_audio(paths[(21 * number + clip) % len(paths)], 44100)
                     song.write(np.stack([audio, audio], axis=1))
         index = SoundIndex(Path(place, "index.dl4mir"))
-        index.hear(paths[-1])  # loads the network
+        index.embed(paths[-1])  # loads the network
         for what in ("new", "known"):
             clock, cpu = time.perf_counter(), time.process_time()
             new = index.update(folder).new

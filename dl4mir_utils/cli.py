@@ -240,15 +240,15 @@ def similar(
     ] = None,
     index: Annotated[
         Path | None,
-        typer.Option(help="Keep what was heard in this .dl4mir file instead of in your cache folder."),
+        typer.Option(help="Keep the embeddings in this .dl4mir file instead of in your cache folder."),
     ] = None,
 ) -> None:
     """Name the sounds in FOLDER that resemble SEED most, nearest first, with their similarity.
 
-    The first time, all sounds are heard, later only new and changed ones.
+    The first time, all sounds are embedded, later only new and changed ones.
     After an interruption, the same command goes on where it stopped.
     Copies of SEED are named, but not counted. Nothing is written into FOLDER.
-    Sounds that cannot be heard are listed at the end; then the exit code is 1.
+    Sounds that cannot be read are listed at the end; then the exit code is 1.
     """
     with _plain_errors():
         _check_table("--csv", csv_file, ".csv")
@@ -257,22 +257,22 @@ def similar(
         _check_table("--index", index, ".dl4mir")
         with quiet_native():
             from dl4mir_utils.similar import SoundIndex
-        heard = SoundIndex(index)
-        if heard.note:
-            typer.echo(heard.note, err=True)
+        sounds = SoundIndex(index)
+        if sounds.note:
+            typer.echo(sounds.note, err=True)
         try:
             with quiet_native():
-                heard.hear(seed)  # first: an hour of listening to FOLDER would be in vain without it
+                sounds.embed(seed)  # first: an hour of listening to FOLDER would be in vain without it
         except (AudioDecodeError, BadArgumentError) as error:
             raise BadArgumentError(f"{_name(seed)}: {_in_one_line(error)}") from error
-        files, new, failures = heard.update(folder)
+        files, new, failures = sounds.update(folder)
         done = 0
         with _progress("Listening", len(new)) as advance:
             try:
                 for file in new:
                     try:
                         with quiet_native():
-                            heard.add(file)
+                            sounds.add(file)
                     except (AudioDecodeError, BadArgumentError) as error:
                         failures[file] = _in_one_line(error)
                     done += 1
@@ -282,7 +282,7 @@ def similar(
                     f"\nInterrupted after {done} of {_files(len(new))}. The same command goes on from there.", err=True
                 )
                 raise typer.Exit(code=1) from None
-        near = heard.nearest(seed, folder, count)
+        near = sounds.nearest(seed, folder, count)
         for copy in near.copies:
             typer.echo(f"copy  {_name(copy)}")
         rows = [

@@ -30,7 +30,7 @@ class BadArgumentError(Dl4mirError, ValueError):
 
 
 class SoundIndexError(Dl4mirError):
-    """The index of the sounds that `dl4mir similar` has heard can be neither read nor written."""
+    """The index of embeddings of `dl4mir similar` can be neither read nor written."""
 
 
 class AudioDecodeError(Dl4mirError):

@@ -1,4 +1,4 @@
-"""Find the sounds in a folder that resemble one, by what a pretrained tagger hears in them.
+"""Find the sounds in a folder that resemble one, by the embeddings of a pretrained tagger.
 
 A sound's vector is the mean of musicnn's last layer before the tags (Million Song Dataset) over a few windows spread
 over the sound. That layer ends in a batch normalisation, so its values are standardised already, and by more music than
@@ -6,7 +6,7 @@ any library holds: to standardise them by the library instead finds no better ne
 0.53 of the first five are of the same soundtrack either way), finds worse ones in a small library, and would change all
 vectors with every new file.
 
-What was heard is kept in a file, so that later only new and changed sounds are heard. The search itself is exact:
+The embeddings are kept in a file, so that later only new and changed sounds are embedded. The search itself is exact:
 comparing with a hundred thousand vectors takes a second with reading them (benchmarks/nearest_neighbours.py), and
 unlike a graph of approximate neighbours it needs no upkeep.
 
@@ -34,13 +34,13 @@ from dl4mir_utils.data.loaders.folder import sound_files
 from dl4mir_utils.errors import AudioDecodeError, BadArgumentError, SoundIndexError
 
 if TYPE_CHECKING:
-    import keras  # not before a sound must be heard: a search in what was heard takes a second without it
+    import keras  # not before a sound must be embedded: a search among stored embeddings takes a second without it
 
 VERSION = 1  # to be raised when the same sound would get another vector
 VALUES = 200  # of a vector
 WAIT_S = 10  # for another process that writes
 SEPARATOR = os.fsencode(os.sep)
-# Heard of each, at most. Measured on 30 pieces of 1.5 to 4 minutes: the mean over ten windows has a cosine of 0.99
+# Embedded of each, at most. Measured on 30 pieces of 1.5 to 4 minutes: the mean over ten windows has a cosine of 0.99
 # to the mean over all, 0.97 at worst (five: 0.92, one: 0.48), and 8 of the same 10 neighbours; with twenty, 9 of 10.
 WINDOWS = 10
 WINDOW, RATE = 48128, 16000  # samples of a window, those that musicnn learned from, and Hz
@@ -97,7 +97,7 @@ class SoundIndex:
     """The vectors of sound files, kept in a file.
 
     One index serves all folders. It knows a file by size and time of change; one that is new under its name is looked
-    up by its content, so that files that were moved, copied or touched are not heard again. What was heard stays when
+    up by its content, so that files that were moved, copied or touched are not embedded again. Embeddings stay when
     the files go, a kilobyte each: they may come back with their drive. Each file is written at once and whole, so that
     an interruption loses none.
 
@@ -126,7 +126,7 @@ class SoundIndex:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
         version, why = self._version()
         old = Path(f"{self.path}.old")
-        self.note = why and f"{self.path} {why}: it is made anew, and all sounds are heard again; {old.name} keeps it."
+        self.note = why and f"{self.path} {why}: it is made anew, all sounds are embedded again; {old.name} keeps it."
         if why:
             with self._explained():
                 self.path.replace(old)  # whatever it was, it is not lost
@@ -202,12 +202,12 @@ class SoundIndex:
             It holds silence only, or samples that are no numbers.
         """
         state = _state(file)  # from before it is read: if it changes meanwhile, it is read again next time
-        content = self.hear(file)
+        content = self.embed(file)
         with self._opened() as db:
             row = _below(file.parent) + os.fsencode(file.name), *state, content
             db.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", row)
 
-    def hear(self, file: Path) -> bytes:
+    def embed(self, file: Path) -> bytes:
         """Make sure that the vector of a file's content is known; return the content's hash.
 
         Raises
@@ -245,15 +245,15 @@ class SoundIndex:
         AudioDecodeError, BadArgumentError
             As `add`, of the seed.
         """
-        content, below, itself = self.hear(seed), _below(folder), _below(seed.parent) + os.fsencode(seed.name)
+        content, below, itself = self.embed(seed), _below(folder), _below(seed.parent) + os.fsencode(seed.name)
         with self._opened() as db:
             rows = db.execute("SELECT path, content, vector FROM files JOIN vectors USING (content)").fetchall()
-            (heard,) = db.execute("SELECT vector FROM vectors WHERE content = ?", (content,)).fetchone()
+            (embedding,) = db.execute("SELECT vector FROM vectors WHERE content = ?", (content,)).fetchone()
         rows = sorted(row for row in rows if row[0].startswith(below))
         files = [folder / os.fsdecode(path.removeprefix(below)) for path, *_ in rows]
         same = [content == other for _, other, _ in rows]
         copies = [file for file, is_copy, row in zip(files, same, rows, strict=True) if is_copy and row[0] != itself]
-        vectors = np.frombuffer(b"".join([heard, *(vector for *_, vector in rows)]), np.float32).reshape(-1, VALUES)
+        vectors = np.frombuffer(b"".join([embedding, *(vector for *_, vector in rows)]), np.float32).reshape(-1, VALUES)
         vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
         similarity = np.where(same, -np.inf, vectors[1:] @ vectors[0])
         order = np.argsort(-similarity, kind="stable")[: min(count, len(rows) - sum(same))]

@@ -18,7 +18,7 @@ import pytest
 import soundfile
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tools"))
+sys.path.insert(0, str(ROOT / "tools" / "course"))
 
 import course  # noqa: E402
 import course_html  # noqa: E402
@@ -113,7 +113,7 @@ def ran(site) -> tuple[Path, int, str]:
         [sys.executable, "-c", code, str(site)],
         capture_output=True,
         text=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT / "tools"), "PATH": os.defpath},
+        env=os.environ | {"PYTHONPATH": str(ROOT / "tools" / "course"), "PATH": os.defpath},
     )
     return site / "build" / "course", done.returncode, done.stdout + done.stderr
 
@@ -259,7 +259,7 @@ def test_render_stores_and_repeats(site):
 def test_interrupt_leaves_no_kernel(site):
     path = write(site, "06_slow.ipynb", "Slow", "import time\ntime.sleep(600)")
     code = "import sys, course, pathlib; sys.exit(course.main(['run', '--only', '06'], root=pathlib.Path(sys.argv[1])))"
-    env = os.environ | {"PYTHONPATH": str(ROOT / "tools"), "PYTHONUNBUFFERED": "1"}
+    env = os.environ | {"PYTHONPATH": str(ROOT / "tools" / "course"), "PYTHONUNBUFFERED": "1"}
     runner = subprocess.Popen([sys.executable, "-c", code, str(site)], env=env, stdout=subprocess.PIPE, text=True)
     while "cell 1/1" not in runner.stdout.readline():
         assert runner.poll() is None

@@ -94,7 +94,7 @@ def test_every_import_is_a_direct_dependency():
     known = {canonicalize_name(requirement.name) for requirement in DEPENDENCIES}
     folders = ("dl4mir_utils", "tools", "tests", "benchmarks")
     files = [ROOT / "conftest.py", *(file for folder in folders for file in (ROOT / folder).rglob("*.py"))]
-    own = {file.stem for file in files} | {"dl4mir_utils"}
+    own = {file.stem for file in files} | {file.parent.name for file in files}
     missing = set()
     for file in files:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
@@ -189,7 +189,7 @@ def test_binder_builds_the_same_environment():
     script = ROOT / "binder" / "postBuild"
     text = script.read_text(encoding="utf-8")
     assert os.access(script, os.X_OK) and text.startswith("#!")
-    assert "tools/setup_env.py" in text and "--name python3" in text
+    assert "tools/course/setup_env.py" in text and "--name python3" in text
     subprocess.run(["bash", "-n", str(script)], check=True)
 
 
@@ -213,9 +213,9 @@ def test_make_says_what_it_can_do():
 @pytest.mark.parametrize(
     ("target", "call"),
     [
-        (["course"], "tools/course.py run"),
-        (["course", "ONLY=05b"], "tools/course.py run --only 05b"),
-        (["render", "ONLY=00"], "tools/course.py render --only 00"),
+        (["course"], "tools/course/course.py run"),
+        (["course", "ONLY=05b"], "tools/course/course.py run --only 05b"),
+        (["render", "ONLY=00"], "tools/course/course.py render --only 00"),
         (["lab"], "-m jupyterlab"),
         (["doctor"], "-m dl4mir_utils doctor"),
         (["test"], "-m pytest -q -n 2 --dist loadfile tests"),
@@ -226,7 +226,7 @@ def test_make_calls(target, call):
     shown = subprocess.run(["make", "-n", *target], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     lines = [line.rstrip() for line in shown.splitlines()]
     assert [line for line in lines if call in line and (line.endswith(call) or "ONLY" not in str(target))]
-    assert shown.index("tools/setup_env.py") < shown.index(call)
+    assert shown.index("tools/course/setup_env.py") < shown.index(call)
 
 
 # The set-up script
@@ -235,7 +235,7 @@ def test_make_calls(target, call):
 def load_setup_env():
     import importlib.util
 
-    spec = importlib.util.spec_from_file_location("setup_env", ROOT / "tools" / "setup_env.py")
+    spec = importlib.util.spec_from_file_location("setup_env", ROOT / "tools" / "course" / "setup_env.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -422,7 +422,7 @@ def test_failures_of_pip_are_explained(course, output, words):
 
 def test_unreachable_index_for_real(tmp_path):
     """The script, this Python and a real pip, with an index at a closed port: plain words and no stamp."""
-    for name in ("requirements.lock", "pyproject.toml", "tools/setup_env.py"):
+    for name in ("requirements.lock", "pyproject.toml", "tools/course/setup_env.py"):
         target = tmp_path / "a course" / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes((ROOT / name).read_bytes())
@@ -433,7 +433,7 @@ def test_unreachable_index_for_real(tmp_path):
         "PIP_RETRIES": "0",
         "PIP_NO_CACHE_DIR": "1",
     }
-    command = [sys.executable, str(tmp_path / "a course" / "tools" / "setup_env.py")]
+    command = [sys.executable, str(tmp_path / "a course" / "tools" / "course" / "setup_env.py")]
     result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     assert result.returncode == 1
     assert "cannot be reached" in result.stderr and "Traceback" not in result.stderr

@@ -103,7 +103,7 @@ def test_licences_are_free_and_their_texts_and_credits_are_here():
 
 
 def test_the_encoder_gives_the_same_bytes_twice():
-    spec = importlib.util.spec_from_file_location("build_mini", ROOT / "tools" / "build_mini.py")
+    spec = importlib.util.spec_from_file_location("build_mini", ROOT / "tools" / "recipes" / "build_mini.py")
     build_mini = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(build_mini)
     tone = 0.5 * np.sin(np.arange(160000) * 0.1).astype(np.float32)
@@ -113,8 +113,8 @@ def test_the_encoder_gives_the_same_bytes_twice():
 
 
 def test_the_clip_table_follows_from_the_track_table():
-    tracks = pd.read_csv(ROOT / "tools" / "mini_tracks.csv", keep_default_na=False).set_index("track")
-    versions = pd.read_csv(ROOT / "tools" / "mini_packages.csv").set_index("package").version
+    tracks = pd.read_csv(ROOT / "tools" / "recipes" / "mini_tracks.csv", keep_default_na=False).set_index("track")
+    versions = pd.read_csv(ROOT / "tools" / "recipes" / "mini_packages.csv").set_index("package").version
     assert set(CLIPS.track) == set(tracks.index)
     for clip_id, row in CLIPS.iterrows():
         track = tracks.loc[row.track]

@@ -8,13 +8,13 @@ from dl4mir_utils.data import load
 from dl4mir_utils.data.segments import frame_labels
 from dl4mir_utils.metrics import frame_scores
 from dl4mir_utils.models import singing_detector
-from dl4mir_utils.models.singing import build_judge
+from dl4mir_utils.models.singing import build_member
 from dl4mir_utils.models.weights import load_weights, save_weights
 from dl4mir_utils.singing import sung_probability
 
 
 def test_weights_survive_as_half_precision(tmp_path):
-    model, other = build_judge(), build_judge()
+    model, other = build_member(), build_member()
     save_weights(model, tmp_path / "weights.npz", threshold=np.array(0.4))
     load_weights(other, tmp_path / "weights.npz")
     for here, there in zip(model.get_weights(), other.get_weights(), strict=True):

@@ -10,7 +10,7 @@ from scipy.sparse import csr_array, csr_matrix
 from threadpoolctl import threadpool_limits
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tools"))
+sys.path.insert(0, str(ROOT / "tools" / "course"))
 
 import notebooks as nbs  # noqa: E402
 

@@ -12,7 +12,7 @@ from dl4mir_utils.errors import BadArgumentError, DataNotFoundError
 from dl4mir_utils.models import MSD_TAGS, MTT_TAGS, embeddings, musicnn, musicnn_vgg, taggram
 from dl4mir_utils.models.musicnn import EXCERPT, HOP, RATE, frames, load_musicnn
 
-# What the originals answer, by tools/check_musicnn.py.
+# What the originals answer, by tools/recipes/check_musicnn.py.
 REFERENCE = np.load(Path(__file__).parent / "reference" / "musicnn.npz")
 NETWORKS = [(network, trained_on) for network in (musicnn, musicnn_vgg) for trained_on in ("mtt", "msd")]
 

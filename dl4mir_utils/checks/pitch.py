@@ -19,7 +19,7 @@ def check_01_bin(nearest_bin: Callable[[float], int | None]) -> None:
         sharp = nearest_bin(note_frequency(5.7))
         say(
             sharp == 18,
-            f"1000 Hz falls in bin {nearest_bin(1000)}: a very flat B5.",
+            f"1000 Hz falls in bin {nearest_bin(1000)}: a B5, 21 cents sharp.",
             f"A tone 30 cents below bin 18 should fall in bin 18, not {sharp}: round, do not cut off.",
         )
         return
@@ -64,7 +64,7 @@ def check_01_octaves(wide: Any, note_frames: np.ndarray, note_labels: np.ndarray
     say(
         right["low", wide] > 0.85 and right["notes", wide] >= right["notes", narrow],
         f"Tones an octave lower: {right['low', narrow]:.0%} becomes {right['low', wide]:.0%}. Recorded notes: "
-        f"{right['notes', narrow]:.0%} becomes {right['notes', wide]:.0%}. What is not in the training data is not "
-        "in the network.",
+        f"{right['notes', narrow]:.0%} becomes {right['notes', wide]:.0%}. A dense layer has separate weights for "
+        "each octave, so it must be shown each of them.",
         f"{right['low', wide]:.0%} of the tones an octave lower: do your training examples hold both octaves?",
     )

@@ -91,7 +91,7 @@ def check_00_listen(original: int | None, filtered: int | None, samples_dropped:
     if sorted(said.values()) != [1, 2, 3]:
         print("Not yet. Give each of the numbers 1, 2 and 3 once.")
     elif MYSTERY[original - 1] != "original":
-        print(f"Not yet. Version {original} is dull: nothing above 2 kHz is left in it. The original is the bright one.")
+        print(f"Not yet. Version {original} is dull: nothing above 2 kHz is left in it. The original is bright.")
     else:
         say(
             MYSTERY[filtered - 1] == "filtered",

@@ -49,7 +49,7 @@ class Line(NamedTuple):
 
 
 class SingingMixes:
-    """Mixes of ten seconds, say, with the exact times of their singing.
+    """Mixes of ten seconds, say, with the times of their singing.
 
     Every mix is voice lines of one speaker over an instrumental clip. Voices, artists of the music and
     melodies are never in two splits. Some mixes have no voice, and many have something that only
@@ -98,7 +98,7 @@ class SingingMixes:
         audio : float32 array (samples,)
             In [-1, 1], 16 kHz.
         segments : tuple of (float, float, "sing")
-            Start and end in seconds of what is sung or spoken, exact to 10 ms.
+            Start and end in seconds of what is sung or spoken, exact to 10 ms. Pauses up to 0.6 s count as singing.
 
         Raises
         ------

@@ -17,7 +17,8 @@ def compact_cnn(trained: bool = True) -> keras.Model:
 
     Choi et al. (ISMIR 2017) transferred the features of this network, trained on the Million Song Dataset. Those
     weights are not free to share; ours come from notebook 06: 270 clips of `mini/tags`, 45 minutes, with the tags that
-    musicnn gave them (`tools/train_compact_cnn.py`). The time is pooled less than in the original, as in the notebook.
+    musicnn gave them (`tools/recipes/train_compact_cnn.py`). The time is pooled less than in the original, as in the
+    notebook.
 
     Parameters
     ----------

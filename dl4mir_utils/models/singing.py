@@ -15,7 +15,7 @@ from dl4mir_utils.models.weights import load_weights
 STEP = 8  # frames of 16 ms to one decision
 MELS = 80
 WEIGHTS = "singing_detector.npz"
-JUDGES = 2  # networks trained alike, from other random weights
+MEMBERS = 2  # networks trained alike, from other random weights
 
 
 class SingingDetector(NamedTuple):
@@ -55,7 +55,7 @@ class WholeSteps(layers.Layer):
 
 
 def singing_detector() -> SingingDetector:
-    """Load the pretrained detector. `tools/train_singing.py` is its recipe, `data/README.md` tells its story.
+    """Load the pretrained detector. `tools/recipes/train_singing.py` is its recipe, `data/README.md` tells its story.
 
     Raises
     ------
@@ -65,12 +65,12 @@ def singing_detector() -> SingingDetector:
     audio = keras.Input((None, 1), name="audio")
     front_end = build_front_end()
     load_musicnn(front_end)
-    judges = build_judges()
+    ensemble = build_ensemble()
     path = course_file(f"pretrained/{WEIGHTS}")
-    load_weights(judges, path)
+    load_weights(ensemble, path)
     with np.load(path) as arrays:
         threshold, median_frames = float(arrays["threshold"]), int(arrays["median_frames"])
-    model = keras.Model(audio, judges(front_end(audio)), name="singing_detector")
+    model = keras.Model(audio, ensemble(front_end(audio)), name="singing_detector")
     return SingingDetector(model, STEP * HOP / RATE, threshold, median_frames)
 
 
@@ -88,28 +88,28 @@ def build_front_end() -> keras.Model:
     padded = layers.ZeroPadding1D(384)(whole)  # windows of 1024 samples in the middle of whose frame of 256 we look
     mel = LogMel(RATE, 0.064, HOP / RATE, MELS, 27.5, 8000, power=1, pad_end=False, decibels=False)(padded)
     log_mel = layers.Reshape((-1, MELS))(ops.log(mel + 1e-3))
-    heard = frames(whole)[:, :-1]
-    heard = ops.mean(layers.Reshape((-1, STEP, FEATURES))(heard), axis=2)
-    return keras.Model(audio, [log_mel, heard], name="front_end")
+    embedding = frames(whole)[:, :-1]
+    embedding = ops.mean(layers.Reshape((-1, STEP, FEATURES))(embedding), axis=2)
+    return keras.Model(audio, [log_mel, embedding], name="front_end")
 
 
-def build_judges() -> keras.Model:
-    """Return judges, as `build_judge` gives them, with the mean of their answers: together they err less.
+def build_ensemble() -> keras.Model:
+    """Return an ensemble: members as `build_member` gives them, and the mean of their answers, which errs less.
 
     Returns
     -------
     keras.Model
-        Its layer `judge_0` is the first of them, and so on; so begin the names of their weights.
+        Its layer `member_0` is the first of them, and so on; so begin the names of their weights.
     """
-    log_mel, heard = keras.Input((None, MELS)), keras.Input((None, FEATURES))
+    log_mel, embedding = keras.Input((None, MELS)), keras.Input((None, FEATURES))
     answers = []
-    for number in range(JUDGES):
-        with keras.name_scope(f"judge_{number}"):
-            answers.append(build_judge(f"judge_{number}")([log_mel, heard]))
-    return keras.Model([log_mel, heard], layers.average(answers), name="judges")
+    for number in range(MEMBERS):
+        with keras.name_scope(f"member_{number}"):
+            answers.append(build_member(f"member_{number}")([log_mel, embedding]))
+    return keras.Model([log_mel, embedding], layers.average(answers), name="ensemble")
 
 
-def build_judge(name: str = "judge") -> keras.Model:
+def build_member(name: str = "member") -> keras.Model:
     """Return what is trained: log-mel and features, as `build_front_end` gives them, to probability (batch, steps).
 
     A CNN of 60 000 weights looks at eight frames per step, a small layer at the tagger's features (which know
@@ -126,15 +126,15 @@ def build_judge(name: str = "judge") -> keras.Model:
         x = layers.MaxPooling2D(pool)(x)
     x = layers.Conv2D(64, (1, 10), activation="relu", name="conv_all")(layers.Dropout(0.1)(x))
     x = layers.Dropout(0.3)(layers.Reshape((-1, 64))(x))
-    heard = keras.Input((None, FEATURES), name="musicnn")
-    y = layers.BatchNormalization(name="bn_musicnn", momentum=0.9)(without_mean(heard, 79, 0.5))
+    embedding = keras.Input((None, FEATURES), name="musicnn")
+    y = layers.BatchNormalization(name="bn_musicnn", momentum=0.9)(without_mean(embedding, 79, 0.5))
     y = layers.SpatialDropout1D(0.2)(ops.clip(y, -6, 6))
     y = layers.Dropout(0.3)(layers.Dense(64, activation="relu", name="dense_musicnn")(y))
     y = layers.Conv1D(48, 5, padding="same", activation="relu", name="conv_musicnn")(y)
     z = layers.Concatenate()([x, layers.Dropout(0.2)(y)])
     z = layers.Bidirectional(layers.LSTM(32, return_sequences=True, name="cells"), name="lstm")(z)
     probability = layers.Dense(1, activation="sigmoid", name="sing")(z)
-    return keras.Model([log_mel, heard], ops.squeeze(probability, axis=2), name=name)
+    return keras.Model([log_mel, embedding], ops.squeeze(probability, axis=2), name=name)
 
 
 def without_mean(x: keras.KerasTensor, length: int, share: float = 1.0) -> keras.KerasTensor:

@@ -9,7 +9,7 @@ import pytest
 from browser.opening import barriers, served
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "tools"))
+sys.path.insert(0, str(ROOT / "tools" / "course"))
 
 import course  # noqa: E402
 

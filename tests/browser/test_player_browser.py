@@ -11,7 +11,7 @@ import pytest
 from browser.opening import jupyter_lab, run_all_cells, served, watch
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "tools"))
+sys.path.insert(0, str(ROOT / "tools" / "course"))
 
 import course  # noqa: E402
 

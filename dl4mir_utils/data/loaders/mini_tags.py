@@ -18,7 +18,7 @@ NOTES = (
 def load_mini_tags() -> ClipTable:
     """Load all clips with the probabilities of the 50 tags of MagnaTagATune, and a split that keeps artists apart.
 
-    `tools/tag_mini.py` made the table.
+    `tools/recipes/tag_mini.py` made the table.
 
     Raises
     ------

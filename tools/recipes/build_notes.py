@@ -1,8 +1,8 @@
 """Rebuild data/mini/notes from a Debian package: every recorded note, its bytes and its row in notes.csv.
 
-    .venv/bin/python tools/build_notes.py             # download the package (apt-get), rebuild, write data/mini
-    .venv/bin/python tools/build_notes.py --check     # rebuild and compare with data/mini, byte for byte
-    .venv/bin/python tools/build_notes.py --debs DIR  # use a package that lies in DIR already
+    .venv/bin/python tools/recipes/build_notes.py             # download the package (apt-get), rebuild, write data/mini
+    .venv/bin/python tools/recipes/build_notes.py --check     # rebuild and compare with data/mini, byte for byte
+    .venv/bin/python tools/recipes/build_notes.py --debs DIR  # use a package that lies in DIR already
 
 Needs a Debian whose apt knows the package (Debian 12), dpkg-deb, and 300 MB of disk while it runs. The package is a
 SoundFont: a RIFF file with recordings of single notes and the tables of a synthesiser, of which only the recordings are
@@ -11,7 +11,7 @@ used (no loop, no filter, no envelope). What a note is made of:
 1. the first second of the recording, its left channel where there are two, resampled to 16 kHz (soxr, very high
    quality), with 10 ms of fade at its end,
 2. turned down, never up, so that the peak is at most -3 dBFS: the lossy codec overshoots,
-3. Ogg Vorbis with a fixed serial number, as in tools/build_mini.py.
+3. Ogg Vorbis with a fixed serial number, as in tools/recipes/build_mini.py.
 
 The note's name is the SoundFont's; its octave was checked by hand, because makers count octaves differently, and each
 note whose measured pitch is more than 30 cents away from its name is refused.

@@ -1,17 +1,17 @@
 """Train the singing-voice detector that comes with the course: data/pretrained/singing_detector.npz.
 
-    python tools/train_singing.py --work DIR                # everything; what is there already is found in DIR
-    python tools/train_singing.py --work DIR --mixes 2000   # a small one
+    python tools/recipes/train_singing.py --work DIR                # everything; what is there already is found in DIR
+    python tools/recipes/train_singing.py --work DIR --mixes 2000   # a small one
 
-Needs what tools/build_voices.py needs (Debian 12, ffmpeg, pyworld, pysinsy), 15 GB of disk and about two hours of two
+Needs what build_voices.py needs (Debian 12, ffmpeg, pyworld, pysinsy), 15 GB of disk and about two hours of two
 cores. No real song is used, nor any voice or artist of the valid and test splits of `mini/singing`. What it does:
 
-1. voices: the training speakers of tools/build_voices.py, several times as many lines of each, and the volunteers who
+1. voices: the training speakers of build_voices.py, several times as many lines of each, and the volunteers who
    speak letters and words in many languages for three programs for children (KLettres, KTuberling, Tux Paint),
-2. music: excerpts of ten seconds from 564 pieces of Debian's games (tools/singing_music.csv) and the training music of
+2. music: excerpts of ten seconds from 564 pieces of Debian's games (singing_music.csv) and the training music of
    `mini/singing`; excerpts that the tagger musicnn finds vocal are left out,
 3. mixes of both by the mixer of `mini/singing`, as the detector's front end hears them,
-4. training of the detector's two judges, keeping a running average of their weights,
+4. training of the two members of the detector's ensemble, keeping a running average of their weights,
 5. choice of threshold and median filter by the frame accuracy on fixed validation mixes of `mini/singing`.
 
 In 4 and 5, the short pauses between lines count more than other frames: songs have many more of them than mixes, and
@@ -43,11 +43,11 @@ from dl4mir_utils.data import load
 from dl4mir_utils.data.mixes import Line, mix_song, where_it_sounds
 from dl4mir_utils.data.segments import Segment, frame_labels
 from dl4mir_utils.models.musicnn import HOP, MTT_TAGS, RATE, load_musicnn, musicnn
-from dl4mir_utils.models.singing import JUDGES, STEP, WEIGHTS, build_front_end, build_judges
+from dl4mir_utils.models.singing import MEMBERS, STEP, WEIGHTS, build_ensemble, build_front_end
 from dl4mir_utils.models.weights import save_weights
 from dl4mir_utils.singing import smooth
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = CLIP_SECONDS * SAMPLE_RATE
 HOP_S = STEP * HOP / RATE
 MORE = 3  # times the minutes of mini/singing
@@ -113,7 +113,7 @@ def make_clips(package: str, work: Path) -> Path:
         if not list(folder.parent.glob(f"{package}_*.deb")):
             subprocess.run(["apt-get", "download", package], cwd=folder.parent, check=True)
         subprocess.run(["dpkg-deb", "-x", next(folder.parent.glob(f"{package}_*.deb")), folder], check=True)
-    pieces = pd.read_csv(ROOT / "tools" / "singing_music.csv", keep_default_na=False)
+    pieces = pd.read_csv(ROOT / "tools" / "recipes" / "singing_music.csv", keep_default_na=False)
     tagger, kept, count = musicnn(), [], 0
     for piece in pieces[pieces.package == package].itertuples():
         for start_s in np.arange(2, piece.duration_s - 12, max(14.0, (piece.duration_s - 14) / EXCERPTS)):
@@ -252,7 +252,7 @@ def main() -> None:
     work = arguments.work.resolve()
     for folder in ("lines", "clips", "mixes", "packages"):
         (work / folder).mkdir(parents=True, exist_ok=True)
-    packages = sorted(pd.read_csv(ROOT / "tools" / "singing_music.csv")["package"].unique())
+    packages = sorted(pd.read_csv(ROOT / "tools" / "recipes" / "singing_music.csv")["package"].unique())
     with ProcessPoolExecutor(os.cpu_count(), get_context("spawn"), one_thread) as pool:
         lines = tuple(pool.map(partial(make_lines, work=work), all_voices(work)))
         clips = tuple(pool.map(partial(make_clips, work=work), packages))
@@ -263,36 +263,36 @@ def main() -> None:
 
 
 def train(data: tuple, valid: tuple, arguments: argparse.Namespace) -> None:
-    """Train the judges, choose threshold and filter for their mean, write all."""
-    judges = build_judges()
-    for number in range(JUDGES):
-        fit(judges.get_layer(f"judge_{number}"), data, arguments.epochs, arguments.seed + number)
-    threshold, frames = choose(judges, valid)
-    save_weights(judges, arguments.out, threshold=np.array(threshold), median_frames=np.array(frames))
-    print(f"{arguments.out}: {judges.count_params():,} weights, {arguments.out.stat().st_size / 1e6:.2f} MB")
+    """Train the members, choose threshold and filter for their mean, write all."""
+    ensemble = build_ensemble()
+    for number in range(MEMBERS):
+        fit(ensemble.get_layer(f"member_{number}"), data, arguments.epochs, arguments.seed + number)
+    threshold, frames = choose(ensemble, valid)
+    save_weights(ensemble, arguments.out, threshold=np.array(threshold), median_frames=np.array(frames))
+    print(f"{arguments.out}: {ensemble.count_params():,} weights, {arguments.out.stat().st_size / 1e6:.2f} MB")
 
 
-def fit(judge: keras.Model, data: tuple, epochs: int, seed: int) -> None:
-    """Train a judge."""
+def fit(member: keras.Model, data: tuple, epochs: int, seed: int) -> None:
+    """Train one member."""
     keras.utils.set_random_seed(seed)
     steps = len(data[-1]) // BATCH
     rate = keras.optimizers.schedules.CosineDecay(1e-5, steps * epochs, warmup_target=LEARNING_RATE, warmup_steps=100)
     optimizer = keras.optimizers.AdamW(rate, weight_decay=1e-4, use_ema=True, ema_momentum=0.995)
     loss = keras.losses.BinaryCrossentropy(label_smoothing=0.02)
     # With a last axis of one, Keras takes a weight for each frame.
-    framewise = keras.Model(judge.inputs, keras.ops.expand_dims(judge.output, -1))
+    framewise = keras.Model(member.inputs, keras.ops.expand_dims(member.output, -1))
     framewise.compile(optimizer, loss, jit_compile=False)
     framewise.fit(batches(data, seed), steps_per_epoch=steps, epochs=epochs, verbose=2)
 
 
-def choose(judges: keras.Model, valid: tuple) -> tuple[float, int]:
+def choose(ensemble: keras.Model, valid: tuple) -> tuple[float, int]:
     """Return threshold and length of the median filter in frames, from validation mixes.
 
     The filter is the best one. The threshold is the highest whose accuracy is within one standard error, over mixes,
     of the best (Breiman et al., 1984, have this rule for pruning trees): songs have more than mixes to be taken for
     singing.
     """
-    probability = judges.predict(list(valid[:2]), verbose=0)
+    probability = ensemble.predict(list(valid[:2]), verbose=0)
     truth, weight = valid[2].astype(int), weights(valid[2])
     in_mix, thresholds = weight.sum(axis=1), np.arange(5, 96) / 100
     best = (0.0, 0.0, 0)

@@ -1,6 +1,6 @@
 """Run notebook 05a's systems for several seeds and write data/results/singing_study.csv.
 
-    .venv/bin/python tools/singing_study.py --seeds 3 --jobs 2
+    .venv/bin/python tools/studies/singing_study.py --seeds 3 --jobs 2
 
 The systems are the notebook's own: the cells tagged `model` (baselines, networks, training, choice of threshold) are
 executed, nothing is copied. Each system is trained on mixes, and its threshold and median filter are chosen on the
@@ -17,7 +17,7 @@ from study import make_parser, run_study
 
 import notebooks as nbs
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "data" / "results" / "singing_study.csv"
 NOTEBOOK = ROOT / "notebooks" / "05a_singing.ipynb"
 BASELINES = ["always sing", "loudness", "MFCC + forest"]
@@ -25,6 +25,7 @@ NETWORKS = ["lstm_bi", "schlueter", "crnn", "lstm", "leglaive"]
 KEPT = "schlueter (means kept)"  # without taking each band's mean away
 TUNED = ["schlueter", "lstm_bi"]
 DETECTOR = "pretrained detector"
+REAL = "ultrastar_cc"
 KNOWN_ARTIST = "Jonathan Coulton"  # of 12 of the 17 real songs
 VALID_MIXES, TEST_MIXES = 64, 128
 
@@ -51,7 +52,7 @@ def real_songs():
     from dl4mir_utils.data import frame_labels, load
 
     try:
-        songs = load("ultrastar_cc")
+        songs = load(REAL)
     except DataNotFoundError:
         return None, [], []
     sounds = [songs.audio(name) for name in songs.frame.index]
@@ -111,18 +112,28 @@ def do_run(run: tuple[str, int]) -> list[dict]:
     lines = []
 
     def add(train_set: str, test_set: str, truths: list, probabilities: list) -> None:
+        """Score some songs, all together."""
         scores = notebook["test"](probabilities, truths, frames, threshold)
         numbers = {name: round(float(value), 4) for name, value in scores.items()}
         chosen = {"threshold": round(threshold, 2), "median_frames": frames}
         line = {"system": system, "train_set": train_set, "test_set": test_set, "seed": seed}
         lines.append(line | {"songs": len(truths)} | numbers | chosen)
 
+    def add_real(train_set: str, truths: list, probabilities: list) -> None:
+        """Score the real songs: all, those of the artist of most of them, and those of the others."""
+        add(train_set, REAL, truths, probabilities)
+        known = songs.frame.group == KNOWN_ARTIST
+        for artists, these in [(KNOWN_ARTIST, known), ("others", ~known)]:
+            numbers = np.flatnonzero(these)
+            some = [[values[number] for number in numbers] for values in (truths, probabilities)]
+            add(train_set, f"{REAL} by {artists}", *some)
+
     sounds, truths = notebook["fixed_mixes"](mixes, "test", TEST_MIXES)
     add("mixes", "mixes", truths, [listen(sound) for sound in sounds])
     songs, sounds, truths = real_songs()
     if songs is None:
         return lines
-    add("mixes", "ultrastar_cc", truths, [listen(sound) for sound in sounds])
+    add_real("mixes", truths, [listen(sound) for sound in sounds])
     if system in TUNED:
         weights, tuned, known = model.get_weights(), {}, songs.frame.group == KNOWN_ARTIST
         for trains in (known, ~known):
@@ -131,7 +142,7 @@ def do_run(run: tuple[str, int]) -> list[dict]:
             notebook["fine_tune"](fresh, songs.where(trains), seed)
             for number in np.flatnonzero(~trains):
                 tuned[number] = notebook["listen"](fresh, sounds[number])
-        add("mixes + other artists' songs", "ultrastar_cc", truths, [tuned[number] for number in range(len(truths))])
+        add_real("mixes + other artists' songs", truths, [tuned[number] for number in range(len(truths))])
     return lines
 
 

@@ -1,6 +1,6 @@
 """Run notebook 05b's systems for all splits, folds and seeds and write data/results/genre_study.csv.
 
-    .venv/bin/python tools/genre_study.py --seeds 5 --jobs 2
+    .venv/bin/python tools/studies/genre_study.py --seeds 5 --jobs 2
 
 The systems are the notebook's own: the cells tagged `model` (baseline, networks, training) are executed, nothing is
 copied.
@@ -14,7 +14,7 @@ from study import make_parser, run_study
 
 import notebooks as nbs
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "data" / "results" / "genre_study.csv"
 NOTEBOOK = ROOT / "notebooks" / "05b_genre.ipynb"
 KEYS = ["task", "system", "split", "fold", "seed"]

@@ -1,8 +1,8 @@
 """Run the notebooks of the course.
 
-``python tools/course.py run`` runs every notebook in a fresh kernel and writes the HTML course to ``build/course``.
-``python tools/course.py render`` does the same run but stores the outputs in the notebooks themselves, if they obey
-the rules for stored outputs, and updates badges, measured times and the index in the README.
+``python tools/course/course.py run`` runs every notebook in a fresh kernel and writes the HTML course to
+``build/course``. ``python tools/course/course.py render`` does the same run but stores the outputs in the notebooks
+themselves, if they obey the rules for stored outputs, and updates badges, measured times and the index in the README.
 Both take ``--only 05b 00`` to run some notebooks.
 """
 
@@ -37,7 +37,7 @@ from traitlets import Type, default
 
 import notebooks as nbs
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 CELL_TIMEOUT_S = 1800
 PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "kapre", "librosa", "numpy", "dl4mir_utils")
 

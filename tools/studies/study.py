@@ -7,10 +7,14 @@ to start anew, delete its table.
 
 import argparse
 import multiprocessing
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+
+# Studies import `notebooks`, which reads the networks out of their notebook, after this module.
+sys.path.append(str(Path(__file__).resolve().parents[1] / "course"))
 
 
 def make_parser(description: str | None, seeds: int = 3) -> argparse.ArgumentParser:

@@ -1,6 +1,6 @@
 """Write data/mini/tags.csv: what musicnn says of the course's clips, and a split for learning it.
 
-    python tools/tag_mini.py
+    python tools/recipes/tag_mini.py
 
 The probabilities are means over the windows of `taggram` (eight in ten seconds), with the weights trained on
 MagnaTagATune, rounded to four places; the columns stand in the order of `load("magnatagatune").classes`.
@@ -20,7 +20,7 @@ from dl4mir_utils.data.loaders.magnatagatune import TOP_50
 from dl4mir_utils.data.loaders.mini_tags import GIVEN
 from dl4mir_utils.models import MTT_TAGS, musicnn, taggram
 
-TARGET = Path(__file__).resolve().parent.parent / "data" / "mini" / "tags.csv"
+TARGET = Path(__file__).resolve().parents[2] / "data" / "mini" / "tags.csv"
 SHARES = {"train": 0.55, "valid": 0.15, "test": 0.30}
 ENOUGH = 10  # clips that a tag needs to count
 DEALS = 50_000

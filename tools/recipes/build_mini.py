@@ -1,11 +1,11 @@
 """Rebuild data/mini from Debian packages: every clip, its bytes and its row in clips.csv.
 
-    .venv/bin/python tools/build_mini.py             # download the packages (apt-get), rebuild, write data/mini
-    .venv/bin/python tools/build_mini.py --check     # rebuild into a temporary folder and compare with data/mini
-    .venv/bin/python tools/build_mini.py --debs DIR  # use packages that lie in DIR already
+    .venv/bin/python tools/recipes/build_mini.py             # download the packages (apt-get), rebuild, write data/mini
+    .venv/bin/python tools/recipes/build_mini.py --check     # rebuild into a temporary folder, compare with data/mini
+    .venv/bin/python tools/recipes/build_mini.py --debs DIR  # use packages that lie in DIR already
 
-Needs a Debian whose apt knows the versions in tools/mini_packages.csv (Debian 12), dpkg-deb, 6 GB of disk while it
-runs, and ffmpeg with libopenmpt for the tracker modules. What a clip is made of:
+Needs a Debian whose apt knows the versions in mini_packages.csv (Debian 12), dpkg-deb, 6 GB of disk while it runs,
+and ffmpeg with libopenmpt for the tracker modules. What a clip is made of:
 
 1. decode the excerpt (soundfile; modules are rendered by ffmpeg/libopenmpt; the two stems of a guitar-game song are
    summed),
@@ -35,7 +35,7 @@ import soxr
 from rich.progress import track as progress
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 MINI = ROOT / "data" / "mini"
 SAMPLE_RATE = 16000
 CLIP_SECONDS = 10
@@ -222,8 +222,8 @@ def main() -> None:
     )
     parser.add_argument("--debs", type=Path, help="folder that holds the .deb files (default: download them)")
     options = parser.parse_args()
-    packages = pd.read_csv(ROOT / "tools" / "mini_packages.csv")
-    tracks = pd.read_csv(ROOT / "tools" / "mini_tracks.csv", keep_default_na=False)
+    packages = pd.read_csv(ROOT / "tools" / "recipes" / "mini_packages.csv")
+    tracks = pd.read_csv(ROOT / "tools" / "recipes" / "mini_tracks.csv", keep_default_na=False)
     with tempfile.TemporaryDirectory() as scratch:
         work, target = Path(scratch) / "packages", Path(scratch) / "mini"
         work.mkdir()

@@ -1,6 +1,6 @@
 """Run notebook 07's ways to use few labels, for all folds and several seeds; write data/results/transfer_study.csv.
 
-    .venv/bin/python tools/transfer_study.py
+    .venv/bin/python tools/studies/transfer_study.py
 
 The ways are the notebook's own: its cells tagged `model` (drawing few clips, the probe, fine-tuning) are executed,
 nothing is copied; what learns from scratch is notebook 05b's `time_cnn`, trained as there, for as many steps as there.
@@ -21,7 +21,7 @@ from study import make_parser, run_study
 
 import notebooks as nbs
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "data" / "results" / "transfer_study.csv"
 NOTEBOOK = ROOT / "notebooks" / "07_transfer.ipynb"
 GENRE_NOTEBOOK = ROOT / "notebooks" / "05b_genre.ipynb"

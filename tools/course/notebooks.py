@@ -1,6 +1,6 @@
 """What the course knows about a notebook file: its card, its badges, and the rules for stored outputs.
 
-Used by ``tools/course.py`` (which runs notebooks) and by ``tests/test_notebook_rules.py`` (which checks them).
+Used by ``tools/course/course.py`` (which runs notebooks) and by ``tests/test_notebook_rules.py`` (which checks them).
 """
 
 import base64

@@ -1,16 +1,19 @@
 """Train notebook 06's compact_cnn on the course's own clips and write data/pretrained/compact_cnn_mini.npz.
 
-    .venv/bin/python tools/train_compact_cnn.py
+    .venv/bin/python tools/recipes/train_compact_cnn.py
 
 The network, its loss and its training are the notebook's: its cells tagged `model` are executed. It hears the training
 clips of `mini/tags` alone, with seed 0; about a minute on one core. What it says of the test clips is printed.
 """
 
+import sys
 from pathlib import Path
 
-import notebooks as nbs
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "tools" / "course"))
 
-ROOT = Path(__file__).resolve().parent.parent
+import notebooks as nbs  # noqa: E402
+
 NOTEBOOK = ROOT / "notebooks" / "06_tagging.ipynb"
 WEIGHTS = ROOT / "data" / "pretrained" / "compact_cnn_mini.npz"
 

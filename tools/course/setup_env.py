@@ -1,6 +1,6 @@
 """Set up `.venv`: everything the course needs, in this folder and nowhere else.
 
-    python3 tools/setup_env.py
+    python3 tools/course/setup_env.py
 
 Returns at once when `.venv` is complete. The stamp `.venv/dl4mir.json` is written last, so an interrupted set-up is
 seen and started again (downloads are kept). Environment variables: PYTHON=python3.12 chooses the Python, GPU=1 the
@@ -20,7 +20,7 @@ import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / ".venv"
 STAMP = VENV / "dl4mir.json"
 VENV_PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")

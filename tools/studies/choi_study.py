@@ -1,6 +1,6 @@
 """Repeat the experiments of Choi et al. (2017) on their own features, then honestly; write data/results/choi_study.csv.
 
-    .venv/bin/python tools/choi_study.py [TASK ...]
+    .venv/bin/python tools/studies/choi_study.py [TASK ...]
 
 The features are fetched, `dl4mir data info choi_transfer` says what they are. Six protocols:
 
@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import KFold, StratifiedKFold
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "data" / "results" / "choi_study.csv"
 TASKS = ["gtzan_speechmusic", "gtzan_genre", "arousal", "valence", "jamendo_vd", "ballroom_extended", "urbansound"]
 ALL = "01234"

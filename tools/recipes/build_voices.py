@@ -1,8 +1,8 @@
 """Rebuild data/mini/voices from free packages: every dry voice line, its bytes and its row in voices.csv.
 
-    python tools/build_voices.py             # download the packages (apt-get), rebuild, write data/mini
-    python tools/build_voices.py --check     # rebuild and compare with data/mini
-    python tools/build_voices.py --work DIR  # keep .deb files and unpacked packages in DIR, or find them there
+    python tools/recipes/build_voices.py             # download the packages (apt-get), rebuild, write data/mini
+    python tools/recipes/build_voices.py --check     # rebuild and compare with data/mini
+    python tools/recipes/build_voices.py --work DIR  # keep .deb files and unpacked packages in DIR, or find them there
 
 Needs a Debian 12 (amd64) whose apt knows the packages below, dpkg-deb, ffmpeg (G.722) and 5 GB of disk, and beside the
 course's own packages these two, which only this script uses: `pip install pyworld==0.3.5 pysinsy==0.0.5`
@@ -10,7 +10,7 @@ course's own packages these two, which only this script uses: `pip install pywor
 both still ask for setuptools<81). What there is:
 
 - spoken: one to four recorded prompts or cries of one speaker, joined with short pauses,
-- sung (WORLD): such speech made to sing by tools/voice_synthesis.py,
+- sung (WORLD): such speech made to sing by tools/recipes/voice_synthesis.py,
 - sung (HMM): Sinsy sings random melodies on random syllables; three in four lines get another register and throat,
 - sung (recorded): the few seconds of people singing that come with Scratch.
 

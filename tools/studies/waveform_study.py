@@ -1,6 +1,6 @@
 """Run notebook 09's systems for several seeds and amounts of data; write data/results/waveform_study.csv.
 
-    .venv/bin/python tools/waveform_study.py
+    .venv/bin/python tools/studies/waveform_study.py
 
 The systems are the notebook's own: the cells tagged `model` are executed, nothing is copied. Each runs with an eighth,
 a quarter, half and all of the training clips (the smaller parts are within the larger ones, drawn anew for each seed,
@@ -17,7 +17,7 @@ from study import make_parser, run_study
 
 import notebooks as nbs
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "data" / "results" / "waveform_study.csv"
 NOTEBOOK = ROOT / "notebooks" / "09_end_to_end.ipynb"
 PARTS = [0.125, 0.25, 0.5, 1.0]

@@ -1,6 +1,6 @@
 """Run notebook 08's recommenders on all folds for several seeds and write data/results/recommendation_study.csv.
 
-    .venv/bin/python tools/recommendation_study.py
+    .venv/bin/python tools/studies/recommendation_study.py
 
 The systems are the notebook's own: the cells tagged `model` (simulated listeners, factorisation, baselines, network,
 scores) are executed, nothing is copied. A seed decides the listeners, the start of their factors, the network's weights
@@ -14,7 +14,7 @@ from study import make_parser, run_study
 
 import notebooks as nbs
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "data" / "results" / "recommendation_study.csv"
 NOTEBOOK = ROOT / "notebooks" / "08_recommendation.ipynb"
 FOLDS = 4

@@ -190,7 +190,7 @@ def style_sheet() -> str:
 
 
 def page(template: str, **values: Any) -> str:
-    """Fill one of the templates in ``tools/course_page``; `attribution` and `glossary` say which pages to link to."""
+    """Fill one of the templates in `PAGE_FOLDER`; `attribution` and `glossary` say which pages to link to."""
     loader = jinja2.FileSystemLoader(PAGE_FOLDER)
     environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.undefined = jinja2.StrictUndefined

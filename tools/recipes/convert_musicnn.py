@@ -1,7 +1,7 @@
 """Write data/pretrained/musicnn*.npz: the weights of musicnn and its VGG from their Python package.
 
-    python tools/convert_musicnn.py             # download musicnn 0.1.0 (pip), convert
-    python tools/convert_musicnn.py --wheel F   # convert from a wheel that is there
+    python tools/recipes/convert_musicnn.py             # download musicnn 0.1.0 (pip), convert
+    python tools/recipes/convert_musicnn.py --wheel F   # convert from a wheel that is there
 
 The package itself wants NumPy below 1.17 and no longer installs; its wheel holds the authors' TensorFlow checkpoints
 (ISC licence). Only variables are read, by TensorFlow's own reader, and written as they are, in single precision: a
@@ -26,7 +26,7 @@ import tensorflow as tf
 from dl4mir_utils.models.musicnn import EXCERPT, build_tagger, musicnn_tags, vgg_tags
 from dl4mir_utils.models.weights import save_weights, variables
 
-FOLDER = Path(__file__).resolve().parent.parent / "data" / "pretrained"
+FOLDER = Path(__file__).resolve().parents[2] / "data" / "pretrained"
 SHA256 = "f38a4890c648c1ddbb141c5d96d2b0a8cfcd36746002d896989f7b88beb65cfa"
 # Layers in the order in which the originals created those of a kind.
 CONVOLUTIONS = ("timbre_38", "timbre_67", "rhythm_128", "rhythm_64", "rhythm_32", "middle_0", "middle_1", "middle_2")

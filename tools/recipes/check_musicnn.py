@@ -1,7 +1,7 @@
 """Run the published graphs of musicnn beside our networks, and write tests/reference/musicnn.npz.
 
-    python tools/check_musicnn.py             # download musicnn 0.1.0 (pip), compare
-    python tools/check_musicnn.py --wheel F   # compare with a wheel that is there
+    python tools/recipes/check_musicnn.py             # download musicnn 0.1.0 (pip), compare
+    python tools/recipes/check_musicnn.py --wheel F   # compare with a wheel that is there
 
 The authors' checkpoints hold the TensorFlow graphs that they trained. Cut down to what gives the tags, these still run.
 They and ours get the same log-mel spectrograms of three clips, computed by librosa as the authors' extractor does, but
@@ -23,7 +23,7 @@ from convert_musicnn import checkpoints
 from dl4mir_utils.data import load
 from dl4mir_utils.models.musicnn import HOP, MELS, PATCH, RATE, WINDOW, musicnn, musicnn_vgg, taggram
 
-TARGET = Path(__file__).resolve().parent.parent / "tests" / "reference" / "musicnn.npz"
+TARGET = Path(__file__).resolve().parents[2] / "tests" / "reference" / "musicnn.npz"
 CLIPS = ("0ad_01_0", "maxstack_01_0", "muldjord_02_1")
 STEP = 61  # frames from patch to patch: what the original makes of one second
 OUTPUTS = {

@@ -1,6 +1,6 @@
 """Run notebook 06's systems for several seeds and write data/results/tagging_study.csv.
 
-    .venv/bin/python tools/tagging_study.py
+    .venv/bin/python tools/studies/tagging_study.py
 
 The systems are the notebook's own: the cells tagged `model` (baselines, networks, losses, training, scores) are
 executed, nothing is copied. The two baselines run once, `compact_cnn` with each loss and with five seeds, the two
@@ -16,7 +16,7 @@ from study import make_parser, run_study
 
 import notebooks as nbs
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "data" / "results" / "tagging_study.csv"
 NOTEBOOK = ROOT / "notebooks" / "06_tagging.ipynb"
 BASELINES = ["tag frequency", "MFCC + logistic"]
