@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 LINE_STYLES = ("-", "--", ":", "-.")
 MARKERS = "osD^vPX"
-Looks = Mapping[str, tuple[str, str]]  # system: colour, marker
 GREY = "#595959"
-# How a system looks in every figure of the course. The name, or how it begins: "MFCC" is meant for "MFCC + SVM", too.
-LOOKS: Looks = {
+# Colour and marker of a system in every figure of the course, by its name or how that begins: "MFCC" is meant for
+# "MFCC + SVM", too.
+LOOKS = {
     # What knows nothing, and what does without a network.
     "majority": (GREY, "X"),
     "random": (GREY, "X"),
@@ -61,10 +61,8 @@ LOOKS: Looks = {
 }
 
 
-def look_of(looks: Looks | None, name: str, index: int) -> tuple[str, str]:
-    """Return a system's colour and marker: its own, those of the course's table, or the next ones."""
-    if looks and name in looks:
-        return looks[name]
+def look_of(name: str, index: int) -> tuple[str, str]:
+    """Return a system's colour and marker: those of the course's table or, if it is not in it, the next ones."""
     known = max((key for key in LOOKS if name.startswith(key)), key=len, default=None)
     return LOOKS[known] if known else (COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)])
 
@@ -162,7 +160,8 @@ def plot_history(
         curves = getattr(one, "history", one)
         if metric not in curves:
             raise BadArgumentError(f"There is no {metric!r} in this history; it has {', '.join(curves)}.")
-        look = {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)], "markersize": 4}
+        colour, marker = look_of(name, index)
+        look = {"color": colour, "marker": marker, "markersize": 4}
         for key, style, role in ((metric, "-", "train"), (f"val_{metric}", "--", held_out)):
             if key in curves:
                 epochs = np.arange(1, len(curves[key]) + 1)
@@ -223,7 +222,6 @@ def plot_scores(
     xlabel: str = "accuracy",
     ax: Axes | None = None,
     title: str = "",
-    looks: Looks | None = None,
     decimals: int = 2,
 ) -> Axes:
     """Draw systems against each other: every run a small dot, the mean a large one, a line from least to greatest.
@@ -236,15 +234,13 @@ def plot_scores(
         Drawn as a dotted line.
     baseline_name, xlabel, title : str
     ax : Axes, optional
-    looks : dict of str to (colour, marker), optional
-        So that a system looks the same in every figure.
     decimals : int
         Of the means written at the marks.
     """
     ax = ax or plt.subplots(figsize=(8, 1.1 + 0.42 * len(scores)))[1]
     for row, (name, values) in enumerate(scores.items()):
         values = np.atleast_1d(values).astype(float)
-        colour, marker = look_of(looks, name, row)
+        colour, marker = look_of(name, row)
         ax.plot([values.min(), values.max()], [row, row], color=colour, linewidth=2)
         ax.plot(values, np.full(len(values), row), "|", color=colour, markersize=11)
         ax.plot(values.mean(), row, marker, color=colour, markersize=9)
@@ -404,7 +400,6 @@ def plot_roc(
     thresholds: Mapping[str, float] | None = None,
     ax: Axes | None = None,
     title: str = "",
-    looks: Looks | None = None,
 ) -> Axes:
     """Draw ROC curves: for every threshold, the share of the positives that are found against the false alarms.
 
@@ -416,15 +411,13 @@ def plot_roc(
         Where each system is used: a mark on its curve.
     ax : Axes, optional
     title : str
-    looks : dict of str to (colour, marker), optional
-        So that a system looks the same in every figure.
     """
     from sklearn.metrics import auc, roc_curve
 
     ax = ax or plt.subplots(figsize=(7, 4))[1]
     for index, (name, (truth, probability)) in enumerate(curves.items()):
         false, right, _ = roc_curve(truth, probability)
-        (colour, marker), style = look_of(looks, name, index), LINE_STYLES[index % len(LINE_STYLES)]
+        (colour, marker), style = look_of(name, index), LINE_STYLES[index % len(LINE_STYLES)]
         ax.plot(false, right, style, color=colour, label=f"{name} ({auc(false, right):.2f})")
         if thresholds and name in thresholds:
             found = np.asarray(probability) >= thresholds[name]
@@ -461,8 +454,8 @@ def plot_tag_scores(
     together = np.stack([values.loc[tags] for values in scores.values()])
     ax.hlines(range(len(tags)), together.min(axis=0), together.max(axis=0), color="#a0a0a0", linewidth=1.5)
     for index, (name, values) in enumerate(zip(scores, together, strict=True)):
-        look = {"color": COLOURS[index % len(COLOURS)], "markersize": 8}
-        ax.plot(values, range(len(tags)), MARKERS[index % len(MARKERS)], label=name, **look)
+        colour, marker = look_of(name, index)
+        ax.plot(values, range(len(tags)), marker, label=name, color=colour, markersize=8)
     if chance is not None:
         ax.axvline(chance, color="#595959", linestyle=":", label=f"guessing {chance:.2f}")
     ax.set_yticks(range(len(tags)), tags)
@@ -574,7 +567,6 @@ def plot_group_scores(
     baseline_name: str = "majority",
     xlabel: str = "accuracy",
     title: str = "",
-    looks: Looks | None = None,
 ) -> Axes:
     """Draw systems against each other, with what was sampled: groups such as artists.
 
@@ -590,14 +582,12 @@ def plot_group_scores(
     baseline : float, optional
         Drawn as a dotted line.
     baseline_name, xlabel, title : str
-    looks : dict of str to (colour, marker), optional
-        So that a system looks the same in every figure.
     """
     groups = np.asarray(groups)
     ax = plt.subplots(figsize=(8, 1.3 + 0.6 * len(right)))[1]
     for row, (name, values) in enumerate(right.items()):
         values = np.asarray(values, float)
-        colour, marker = look_of(looks, name, row)
+        colour, marker = look_of(name, row)
         ax.plot(
             group_interval(values, groups), [row, row], color=colour, linewidth=4, alpha=0.35, solid_capstyle="butt"
         )

@@ -98,14 +98,14 @@ def test_scores_show_every_run_the_mean_and_the_baseline():
 
 
 def test_a_system_keeps_its_look():
-    looks = {"cnn": ("#000000", "X"), "svm": ("#595959", "o")}
-    ax = plot_scores({"svm": [0.6], "other": [0.5], "cnn": [0.5]}, looks=looks)
+    looks = {"crnn": LOOKS["crnn"], "MFCC + SVM": LOOKS["MFCC"]}
+    ax = plot_scores({"MFCC + SVM": [0.6], "other": [0.5], "crnn": [0.5]})
     shown = [(line.get_color(), line.get_marker()) for line in ax.lines[2::3]]
-    assert shown[0] == looks["svm"] and shown[2] == looks["cnn"]
+    assert shown[0] == looks["MFCC + SVM"] and shown[2] == looks["crnn"]
     truth = np.array([0, 0, 1, 1])
-    ax = plot_roc({"cnn": (truth, truth), "svm": (truth, truth)}, {"cnn": 0.5, "svm": 0.5}, looks=looks)
+    ax = plot_roc({"crnn": (truth, truth), "MFCC + SVM": (truth, truth)}, {"crnn": 0.5, "MFCC + SVM": 0.5})
     marks = [(line.get_color(), line.get_marker()) for line in ax.lines[1:4:2]]
-    assert marks == [looks["cnn"], looks["svm"]]
+    assert marks == [looks["crnn"], looks["MFCC + SVM"]]
 
 
 def test_probabilities_and_given_axes():
@@ -191,16 +191,15 @@ def test_search_grows():
 
 
 def test_a_system_looks_the_same_in_every_figure():
-    assert look_of(None, "MFCC + SVM", 3) == look_of(None, "MFCC, ridge", 0)
-    assert look_of(None, "schlueter (means kept)", 0) != look_of(None, "schlueter", 0), "the longest name that fits"
-    assert look_of({"crnn": ("red", "x")}, "crnn", 0) == ("red", "x")
-    assert look_of(None, "something new", 1) == (COLOURS[1], "s")
+    assert look_of("MFCC + SVM", 3) == look_of("MFCC, ridge", 0)
+    assert look_of("schlueter (means kept)", 0) != look_of("schlueter", 0), "the longest name that fits"
+    assert look_of("something new", 1) == (COLOURS[1], "s")
     assert len(set(LOOKS.values())) > 20
     for first, second in (("first", "second"), ("second", "first")):
         ax = plot_scores({first: [0.1], "crnn": [0.5, 0.6], second: [0.2]})
         assert "#009E73" in {line.get_color() for line in ax.lines if line.get_marker() == "^"}
     together = ["MFCC + SVM", "cnn1d", "cnn3x3", "crnn", "multi_kernel", "time_cnn"]
-    assert len({look_of(None, name, 0) for name in together}) == len(together)
+    assert len({look_of(name, 0) for name in together}) == len(together)
 
 
 def test_log_mels_share_one_scale():
