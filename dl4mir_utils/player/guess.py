@@ -145,10 +145,13 @@ class Guess:
             parts = [question, choice, said]
         else:
             low, high = self.limits
+            long = ipywidgets.Layout(width="34em", max_width="100%")
             choice = ipywidgets.FloatSlider(
-                value=(low + high) / 2, min=low, max=high, step=(high - low) / 200, readout_format=".3g", layout=wide
+                value=(low + high) / 2, min=low, max=high, step=(high - low) / 200, readout_format=".3g", layout=long
             )
-            button = ipywidgets.Button(description="This is my guess", layout=ipywidgets.Layout(width="auto"))
+            button = ipywidgets.Button(
+                description="This is my guess", layout={"width": "auto", "align_self": "flex-start"}
+            )
             button.on_click(lambda _: keep(choice.value))
             parts = [question, ipywidgets.HBox([choice, ipywidgets.Label(self.unit)]), button, said]
         self._panel = ipywidgets.VBox(parts)
