@@ -197,7 +197,7 @@ def fill_measured(nb: NotebookNode, measured: str) -> bool:
 
 
 def fill_notebook(nb: NotebookNode, repository: str, filename: str, measured: str) -> None:
-    """Write the badges, the Colab cell and the measured line into a notebook.
+    """Write the badges, the Colab cell and the measured line into a notebook, and fold its checks.
 
     Raises
     ------
@@ -208,6 +208,8 @@ def fill_notebook(nb: NotebookNode, repository: str, filename: str, measured: st
     for cell in nb.cells:
         if "setup" in tags(cell):
             cell.source = setup_cell(repository)
+        if "checks" in tags(cell):
+            cell.metadata["jupyter"] = {"source_hidden": True}  # JupyterLab shows a bar to open it by
     if not fill_measured(nb, measured):
         raise ValueError("no cell holds <!-- measured --> … <!-- /measured -->")
 
