@@ -55,6 +55,7 @@ LOOKS = {
     "musicnn MSD": (COLOURS[2], "s"),
     "probe": (COLOURS[2], "o"),
     "probe of an untrained": (COLOURS[6], "o"),
+    "probe of MFCC": (COLOURS[4], "o"),
     "fine-tuning above": (COLOURS[0], "P"),
     "fine-tuning everything": (COLOURS[1], "P"),
     "pretrained detector": (COLOURS[6], "P"),
