@@ -6,6 +6,14 @@ One module holds the checks of one notebook.
 
 from dl4mir_utils.checks.attention import check_10_by_hand, check_10_causal, check_10_memory
 from dl4mir_utils.checks.chords import check_02_ambiguous, check_02_inversion, check_02_parameters
+from dl4mir_utils.checks.convnets import (
+    check_00c_listen,
+    check_00c_nan,
+    check_00c_shapes,
+    check_00c_small,
+    check_00c_stuck,
+    mystery_kernels,
+)
 from dl4mir_utils.checks.end_to_end import (
     check_09_covered,
     check_09_musicnn_end,
@@ -19,6 +27,12 @@ from dl4mir_utils.checks.honest_data import (
     check_04_split,
     check_04_weights,
     suspicious_clips,
+)
+from dl4mir_utils.checks.learning import (
+    check_00b_by_ear,
+    check_00b_small_network,
+    check_00b_three_weights,
+    check_00b_weight_decay,
 )
 from dl4mir_utils.checks.pitch import check_01_bin, check_01_by_hand, check_01_octaves
 from dl4mir_utils.checks.recommendation import check_08_coverage, check_08_ndcg, check_08_playlist
@@ -38,6 +52,15 @@ __all__ = [
     "check_00_listen",
     "check_00_loudest",
     "check_00_neighbours",
+    "check_00b_by_ear",
+    "check_00b_small_network",
+    "check_00b_three_weights",
+    "check_00b_weight_decay",
+    "check_00c_listen",
+    "check_00c_nan",
+    "check_00c_shapes",
+    "check_00c_small",
+    "check_00c_stuck",
     "check_01_bin",
     "check_01_by_hand",
     "check_01_octaves",
@@ -72,6 +95,7 @@ __all__ = [
     "check_10_by_hand",
     "check_10_causal",
     "check_10_memory",
+    "mystery_kernels",
     "mystery_sounds",
     "suspicious_clips",
 ]
