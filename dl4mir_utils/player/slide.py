@@ -162,7 +162,7 @@ def _packed(pictures: Sequence[bytes]) -> tuple[bytes, ...]:
         frames = []
         for image in images:
             buffer = io.BytesIO()
-            image.save(buffer, "WEBP", lossless=quality == 100, quality=quality)
+            image.save(buffer, "WEBP", lossless=quality == 100, quality=min(quality, 85))
             frames.append(buffer.getvalue())
         if sum(map(len, frames)) <= MAX_BYTES:
             return tuple(frames)
