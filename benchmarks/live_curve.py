@@ -43,7 +43,7 @@ def seconds(callbacks: list[keras.callbacks.Callback], epochs: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--turns", type=int, default=4)
-    parser.add_argument("--epochs", type=int, default=16)
+    parser.add_argument("--epochs", type=int, default=80)
     arguments = parser.parse_args()
     drawn = []
     training._notebook_display = lambda: lambda data, metadata: drawn.append(len(data["image/png"]))

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from dl4mir_utils.environment import COLOURS, STYLE
 
 # Drawing may take this share of the time that training takes.
-DRAWING_SHARE = 0.03
+DRAWING_SHARE = 0.02
 LEAST_PAUSE_S = 0.5
 LIVE_DPI = 60
 
@@ -125,9 +125,9 @@ class LiveCurve(keras.callbacks.Callback):
         """Draw a panel for the loss and one for each metric: training solid, validation dashed."""
         names = sorted((name for name in self._curves if not name.startswith("val_")), key="loss".__ne__)
         with matplotlib.rc_context(STYLE):
-            figure = Figure(figsize=(8, 3.2), layout="constrained" if finished else "none")
-            if not finished:
-                figure.subplots_adjust(left=0.09, right=0.97, bottom=0.17, top=0.84, wspace=0.28)
+            # A fixed layout: fitting one to the labels would take as long as drawing.
+            figure = Figure(figsize=(8, 3.2), layout="none")
+            figure.subplots_adjust(left=0.09, right=0.97, bottom=0.17, top=0.84, wspace=0.28)
             for ax, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
                 self._panel(ax, name, self._epoch if finished else self.params["epochs"])
             figure.suptitle(self.title if finished else self._left(), x=0.01, ha="left", fontsize=11)
