@@ -1,6 +1,5 @@
 """Training that can be watched: a Keras callback that draws the learning curves while `fit` runs."""
 
-import io
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -13,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from dl4mir_utils.environment import COLOURS, STYLE
+from dl4mir_utils.player.sync import figure_png
 
 # Drawing may take this share of the time that training takes.
 DRAWING_SHARE = 0.02
@@ -109,7 +109,7 @@ class LiveCurve(keras.callbacks.Callback):
     def _draw(self) -> None:
         begin = time.monotonic()
         if self._show:
-            image = _png(self._figure(), LIVE_DPI)
+            image = figure_png(self._figure(), LIVE_DPI)
             data = {"image/png": image, "text/plain": self._left()}
             self._show(data, {})
         else:
@@ -118,7 +118,7 @@ class LiveCurve(keras.callbacks.Callback):
         self._cost_s = self._last - begin
 
     def _finished(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        data = {"image/png": _png(self._figure(finished=True), None), "text/plain": self.text}
+        data = {"image/png": figure_png(self._figure(finished=True)), "text/plain": self.text}
         return data, {"alt": f"Learning curves. {self.text}"}
 
     def _figure(self, finished: bool = False) -> Figure:
@@ -180,12 +180,6 @@ def _notebook_display() -> Callable[[dict[str, Any], dict[str, Any]], None] | No
         return None
     handle = display({"text/plain": "training …"}, raw=True, display_id=True)
     return lambda data, metadata: handle.update(data, metadata=metadata, raw=True)
-
-
-def _png(figure: Figure, dpi: int | None) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi or STYLE["figure.dpi"], metadata={"Software": None})
-    return buffer.getvalue()
 
 
 def _spoken(name: str) -> str:

@@ -59,7 +59,7 @@ def test_drawing_takes_a_small_share(shown, monkeypatch):
     monkeypatch.setattr(training, "LEAST_PAUSE_S", 0.0)
     callback = live_curve()
     monkeypatch.setattr(callback, "_figure", lambda finished=False: time.sleep(0.02))
-    monkeypatch.setattr(training, "_png", lambda figure, dpi: b"")
+    monkeypatch.setattr(training, "figure_png", lambda figure, dpi=0: b"")
     start = time.monotonic()
     fit(callback, epochs=30)
     passed = time.monotonic() - start

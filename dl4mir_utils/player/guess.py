@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from dl4mir_utils.errors import BadArgumentError
+from dl4mir_utils.player.sync import WIDGET_MIME
 
-WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
 # A guess on a scale counts as close within this share of the scale.
 CLOSE = 0.05
 NO_GUESS = "You have made no guess yet. Go back and make one: whoever has guessed remembers the answer better."

@@ -271,10 +271,10 @@ class Shown(Protocol):
         """Draw it as a static figure."""
 
 
-def figure_png(figure: "Figure") -> bytes:
+def figure_png(figure: "Figure", dpi: int = STYLE["figure.dpi"]) -> bytes:
     """Return a figure as PNG that is the same wherever it is drawn."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=STYLE["figure.dpi"], metadata={"Software": None})
+    figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
     return buffer.getvalue()
 
 
