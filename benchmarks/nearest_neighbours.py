@@ -32,9 +32,9 @@ import voyager
 from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import threadpool_limits
 
+from dl4mir_utils.apps.similar import SoundIndex
 from dl4mir_utils.data import load, load_audio
 from dl4mir_utils.features import clip_features
-from dl4mir_utils.similar import SoundIndex
 
 STORED = Path(__file__).parents[1] / "data/results/nearest_neighbours.csv"
 K = 10

@@ -19,13 +19,13 @@ import numpy as np
 import soxr
 from scipy.fft import dct
 
-from dl4mir_utils.data.audio import audio_cache, load_audio
-from dl4mir_utils.data.download import cache_root
+from dl4mir_utils.data.audio import audio_cache
 from dl4mir_utils.data.loaders.choi import FeatureSet
-from dl4mir_utils.data.loaders.mini import course_file
-from dl4mir_utils.data.segments import frame_labels
 from dl4mir_utils.data.sources import load
+from dl4mir_utils.decoding import load_audio
 from dl4mir_utils.errors import BadArgumentError
+from dl4mir_utils.paths import cache_root, course_file
+from dl4mir_utils.segments import frame_labels
 
 if TYPE_CHECKING:
     import keras

@@ -5,10 +5,12 @@ import math
 import keras
 import numpy as np
 
-from dl4mir_utils.data.segments import Segment
 from dl4mir_utils.errors import BadArgumentError
 from dl4mir_utils.inference import as_graph, checked_audio
 from dl4mir_utils.metrics import checked_frames
+from dl4mir_utils.segments import smooth, to_segments
+
+__all__ = ["choose_threshold", "smooth", "sung_probability", "to_segments"]
 
 RATE = 16000
 GRID = 8 * 256  # samples: blocks start on its multiples, so that pooling by up to 8 windows falls as in one pass
@@ -83,38 +85,6 @@ def _one_row(answer: np.ndarray, frames: int, hop_s: float) -> np.ndarray:
     )
 
 
-def smooth(probability: np.ndarray, frames: int) -> np.ndarray:
-    """Return the running median: it drops what is shorter than half of `frames`, and keeps edges where they are.
-
-    Most singing detectors end with it; Schlüter and Grill (ISMIR 2015) take 56 frames, 70 a second: 0.8 s.
-
-    Parameters
-    ----------
-    probability : float array (frames,)
-        What `sung_probability` gives.
-    frames : int
-        Length of the window: an odd number; 1 changes nothing.
-
-    Returns
-    -------
-    array (frames,)
-        Of the same length and type. Beyond the ends, the song is taken to go on as a mirror image.
-
-    Raises
-    ------
-    BadArgumentError
-        `frames` is not odd and positive, or `probability` is not one-dimensional.
-    """
-    from scipy.ndimage import median_filter
-
-    probability = np.asarray(probability)
-    if probability.ndim != 1:
-        raise BadArgumentError(f"probability has shape {probability.shape}; it must be (frames,).")
-    if frames < 1 or frames % 2 != 1:
-        raise BadArgumentError(f"frames is {frames}; a median filter must be odd and at least 1 long.")
-    return median_filter(probability, size=int(frames), mode="reflect")
-
-
 def choose_threshold(truth: np.ndarray, probability: np.ndarray) -> float:
     """Return the threshold, 0.05 to 0.95, at which most frames are right; the middle one of several equally good.
 
@@ -137,35 +107,3 @@ def choose_threshold(truth: np.ndarray, probability: np.ndarray) -> float:
     right = np.array([np.mean((probability >= threshold) == truth) for threshold in grid])
     best = grid[right == right.max()]
     return float(best[len(best) // 2])
-
-
-def to_segments(probability: np.ndarray, hop_s: float, threshold: float) -> tuple[Segment, ...]:
-    """Return from when to when somebody sings.
-
-    Parameters
-    ----------
-    probability : float array (frames,)
-        What `sung_probability` gives, smoothed or not.
-    hop_s : float
-        Length of a frame in seconds.
-    threshold : float
-        A frame is sung from this probability on.
-
-    Returns
-    -------
-    tuple of (float, float, "sing")
-        Start and end in seconds, in order of time, with time between them. The last may end up to one frame after the
-        song.
-
-    Raises
-    ------
-    BadArgumentError
-        `probability` is not one-dimensional, or `hop_s` not positive.
-    """
-    probability = np.asarray(probability)
-    if probability.ndim != 1 or hop_s <= 0:
-        raise BadArgumentError(
-            f"probability has shape {probability.shape} and hop_s is {hop_s}; they must be (frames,) and positive."
-        )
-    edges = np.flatnonzero(np.diff(probability >= threshold, prepend=False, append=False))
-    return tuple((float(start * hop_s), float(end * hop_s), "sing") for start, end in edges.reshape(-1, 2))

@@ -19,8 +19,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, SVR
 from tqdm import tqdm
 
-from dl4mir_utils.data.download import cache_root
 from dl4mir_utils.errors import BadArgumentError
+from dl4mir_utils.paths import cache_root
 
 VERSION = 1  # to be raised when other scores come out: those kept in the cache are of the old kind
 Fold = tuple[np.ndarray, np.ndarray]  # rows to train on, rows to judge by, as scikit-learn's splitters yield them

@@ -16,7 +16,7 @@ import soundfile
 from typer.testing import CliRunner
 
 from dl4mir_utils import doctor
-from dl4mir_utils.cli import app
+from dl4mir_utils.apps.cli import app
 from dl4mir_utils.data.registry import DATA_SETS, DataSet, RemoteFile
 from dl4mir_utils.doctor import Check
 
@@ -116,9 +116,7 @@ def test_data_commands_that_cannot_be_done(toy, arguments, said):
 
 
 def test_the_command_line_starts_light():
-    code = (
-        "import sys, dl4mir_utils.cli; print({'pandas', 'soundfile', 'rich.progress', 'requests'} & set(sys.modules))"
-    )
+    code = "import sys, dl4mir_utils.apps.cli; print({'pandas', 'soundfile', 'rich.progress', 'requests'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
 
@@ -378,7 +376,7 @@ def test_tag_survives_names_that_are_no_unicode(tag):
     ],
 )
 def test_tag_refuses_outputs_before_the_work(library, monkeypatch, arguments, said):
-    monkeypatch.setattr("dl4mir_utils.tagging.file_tags", None)
+    monkeypatch.setattr("dl4mir_utils.apps.tag.file_tags", None)
     Path("x.csv").mkdir()
     before = Path("lib/b.flac").read_bytes()
     code, shown, errors = library("lib", *arguments)
@@ -583,7 +581,9 @@ def test_similar_as_it_is_shipped(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[0].endswith("  lib/grieg_01_4.ogg")
     # What has been heard is found without TensorFlow.
-    code = "import sys; from dl4mir_utils.cli import app; app(standalone_mode=False); print('keras' in sys.modules)"
+    code = (
+        "import sys; from dl4mir_utils.apps.cli import app; app(standalone_mode=False); print('keras' in sys.modules)"
+    )
     again = subprocess.run(
         [sys.executable, "-c", code, *command[3:]], capture_output=True, text=True, cwd=tmp_path, env=environment
     )

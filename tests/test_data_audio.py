@@ -3,9 +3,10 @@ import pytest
 import soundfile
 import soxr
 
-from dl4mir_utils import AudioDecodeError
-from dl4mir_utils.data import audio, load_audio
-from dl4mir_utils.data.audio import AudioCache, Clip, file_duration
+from dl4mir_utils import AudioDecodeError, decoding
+from dl4mir_utils.data import load_audio
+from dl4mir_utils.data.audio import AudioCache, Clip
+from dl4mir_utils.decoding import file_duration
 
 
 def tone(seconds, rate, hz=440.0, level=0.5):
@@ -44,7 +45,7 @@ def test_reading_in_blocks_changes_nothing(tmp_path, monkeypatch, file):
     soundfile.write(tmp_path / file, stereo, 44100)
     whole, _ = soundfile.read(tmp_path / file, dtype="float32")
     want = soxr.resample(whole.mean(axis=1), 44100, 16000)
-    monkeypatch.setattr(audio, "BLOCK_FRAMES", 4097)
+    monkeypatch.setattr(decoding, "BLOCK_FRAMES", 4097)
     np.testing.assert_array_equal(load_audio(tmp_path / file), np.clip(want, -1, 1))
 
 

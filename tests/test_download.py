@@ -21,9 +21,10 @@ from real_files import LISTED, MIRROR
 
 from dl4mir_utils.data import archives, data_sets, download, fetch, remove, verify
 from dl4mir_utils.data.archives import CHUNK, unpack
-from dl4mir_utils.data.download import cache_root, folder, status
+from dl4mir_utils.data.download import folder, status
 from dl4mir_utils.data.registry import DATA_SETS, DataSet, RemoteFile
 from dl4mir_utils.errors import BadArgumentError, ChecksumError, DataNotFoundError, DownloadError, UnsafeArchiveError
+from dl4mir_utils.paths import cache_root
 
 SONG = np.random.default_rng(0).bytes(1_000_000)
 LABELS = b"0.0 1.5 sing\n"

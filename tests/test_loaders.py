@@ -28,8 +28,8 @@ from dl4mir_utils.data import audio_cache, data_sets, load, registry
 from dl4mir_utils.data.loaders.choi import TASKS
 from dl4mir_utils.data.loaders.gtzan import FAULT_FILTERED, fault_filtered_split
 from dl4mir_utils.data.loaders.magnatagatune import TOP_50
-from dl4mir_utils.data.segments import PAUSE_S
 from dl4mir_utils.data.sources import LOADERS, NAMES
+from dl4mir_utils.segments import PAUSE_S
 
 RATE = 16000
 

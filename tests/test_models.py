@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from dl4mir_utils.data import load
-from dl4mir_utils.data.segments import frame_labels
 from dl4mir_utils.metrics import frame_scores
 from dl4mir_utils.models import singing_detector
 from dl4mir_utils.models.singing import build_member
 from dl4mir_utils.models.weights import load_weights, save_weights
+from dl4mir_utils.segments import frame_labels
 from dl4mir_utils.singing import sung_probability
 
 

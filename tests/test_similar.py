@@ -10,12 +10,12 @@ import pytest
 import soundfile
 
 from dl4mir_utils import AudioDecodeError, BadArgumentError, similar
+from dl4mir_utils.apps.similar import SoundIndex
 from dl4mir_utils.data import load
 from dl4mir_utils.errors import SoundIndexError
 from dl4mir_utils.models import embeddings, musicnn
 from dl4mir_utils.models.musicnn import EXCERPT
 from dl4mir_utils.models.musicnn import RATE as TAGGERS_RATE
-from dl4mir_utils.similar import SoundIndex
 
 RATE = 16000
 

@@ -12,7 +12,7 @@ import pytest
 from dl4mir_utils import BadArgumentError, DataNotFoundError
 from dl4mir_utils.data import frame_labels, load, mixes
 from dl4mir_utils.data.mixes import Line, where_it_sounds
-from dl4mir_utils.data.segments import PAUSE_S
+from dl4mir_utils.segments import PAUSE_S
 
 MINI = Path(__file__).resolve().parent.parent / "data" / "mini"
 VOICES = pd.read_csv(MINI / "voices.csv", keep_default_na=False).set_index("voice_id")

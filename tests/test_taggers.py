@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from dl4mir_utils.data import load
-from dl4mir_utils.data.loaders.mini import course_file
 from dl4mir_utils.errors import BadArgumentError, DataNotFoundError
 from dl4mir_utils.models import MSD_TAGS, MTT_TAGS, embeddings, musicnn, musicnn_vgg, taggram
 from dl4mir_utils.models.musicnn import EXCERPT, HOP, RATE, frames, load_musicnn
+from dl4mir_utils.paths import course_file
 
 # What the originals answer, by tools/recipes/check_musicnn.py.
 REFERENCE = np.load(Path(__file__).parent / "reference" / "musicnn.npz")

@@ -172,8 +172,8 @@ def refuse(*_):
 @pytest.mark.parametrize(
     ("where", "what", "said"),
     [
-        ("dl4mir_utils.tagging._same_samples", lambda *_: False, "would not sound the same"),
-        ("dl4mir_utils.tagging._add_field", refuse, "No space left on device"),
+        ("dl4mir_utils.apps.tag._same_samples", lambda *_: False, "would not sound the same"),
+        ("dl4mir_utils.apps.tag._add_field", refuse, "No space left on device"),
         ("pathlib.Path.replace", refuse, "No space left on device"),
         ("tempfile.mkstemp", refuse, "No space left on device"),
         ("shutil.copy2", refuse, "No space left on device"),

@@ -4,16 +4,17 @@
 `table.to_tf("train", seconds=2.56)` gives batches of `(audio, label)`.
 """
 
-from dl4mir_utils.data.audio import audio_cache, load_audio
+from dl4mir_utils.data.audio import audio_cache
 from dl4mir_utils.data.download import data_sets, fetch, remove, verify
 from dl4mir_utils.data.loaders.choi import FeatureSet
 from dl4mir_utils.data.loaders.hetrec import ListeningSet
-from dl4mir_utils.data.loaders.mini import data_root
 from dl4mir_utils.data.mixes import SingingMixes
 from dl4mir_utils.data.own_file import OwnFile, own_file
-from dl4mir_utils.data.segments import frame_labels, merge_segments
 from dl4mir_utils.data.sources import load
 from dl4mir_utils.data.table import ClipTable
+from dl4mir_utils.decoding import load_audio
+from dl4mir_utils.paths import data_root
+from dl4mir_utils.segments import frame_labels, merge_segments
 
 __all__ = [
     "ClipTable",

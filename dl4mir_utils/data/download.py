@@ -27,6 +27,7 @@ from urllib.parse import quote
 from dl4mir_utils.data.archives import CHUNK, check_space, set_aside, unpack
 from dl4mir_utils.data.registry import DATA_SETS, DataSet, RemoteFile, data_set, total_size, unpacked
 from dl4mir_utils.errors import BadArgumentError, ChecksumError, DataNotFoundError, DownloadError
+from dl4mir_utils.paths import cache_root
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,15 +37,6 @@ TIMEOUT_S = (10, 30)  # to connect; between two bytes
 RETRIES = 4
 PAUSE_S = 1.0  # before the first retry; doubled for each further one
 RECORD = "verified.json"
-
-
-def cache_root() -> Path:
-    """Return the folder of all fetched data sets: the variable DL4MIR_DATA, or the user's cache folder."""
-    if own := os.environ.get("DL4MIR_DATA"):
-        return Path(own).expanduser()
-    import pooch
-
-    return Path(pooch.os_cache("dl4mir"))
 
 
 def folder(name: str) -> Path:

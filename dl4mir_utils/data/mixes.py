@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from dl4mir_utils.data.pipeline import fetch_ahead
-from dl4mir_utils.data.segments import PAUSE_S, Segment, frame_labels, merge_segments
 from dl4mir_utils.data.studio import (
     LEVEL,
     RATE,
@@ -30,6 +29,7 @@ from dl4mir_utils.data.studio import (
 )
 from dl4mir_utils.data.table import ClipTable
 from dl4mir_utils.errors import BadArgumentError
+from dl4mir_utils.segments import PAUSE_S, Segment, frame_labels, merge_segments
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from dl4mir_utils.data.audio import file_duration, load_audio
+from dl4mir_utils.decoding import file_duration, load_audio
 
 WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
 ENDINGS = ".wav,.flac,.ogg,.opus,.mp3,.aiff,.aif"

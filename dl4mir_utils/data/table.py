@@ -14,8 +14,8 @@ import pandas as pd
 
 from dl4mir_utils.data.audio import Clip, audio_cache
 from dl4mir_utils.data.pipeline import count_windows, make_dataset
-from dl4mir_utils.data.segments import frame_labels
 from dl4mir_utils.errors import BadArgumentError
+from dl4mir_utils.segments import frame_labels
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -3,9 +3,9 @@
 import keras
 from keras import layers
 
-from dl4mir_utils.data.loaders.mini import course_file
 from dl4mir_utils.layers import LogMel
 from dl4mir_utils.models.weights import load_weights
+from dl4mir_utils.paths import course_file
 
 RATE = 12000  # Hz
 EXCERPT = 144 * 256  # samples that it learned from: 3.07 s

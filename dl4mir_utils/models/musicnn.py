@@ -21,11 +21,11 @@ import tensorflow as tf
 from keras import layers, ops
 from numpy.lib.stride_tricks import sliding_window_view
 
-from dl4mir_utils.data.loaders.mini import course_file
 from dl4mir_utils.errors import BadArgumentError
 from dl4mir_utils.inference import as_graph, checked_audio
 from dl4mir_utils.layers import LogMel
 from dl4mir_utils.models.weights import load_weights
+from dl4mir_utils.paths import course_file
 
 RATE, HOP, WINDOW = 16000, 256, 512  # Hz, samples, samples
 MELS = 96

@@ -7,10 +7,10 @@ import numpy as np
 import tensorflow as tf
 from keras import layers, ops
 
-from dl4mir_utils.data.loaders.mini import course_file
 from dl4mir_utils.layers import LogMel
 from dl4mir_utils.models.musicnn import FEATURES, HOP, RATE, frames, load_musicnn
 from dl4mir_utils.models.weights import load_weights
+from dl4mir_utils.paths import course_file
 
 STEP = 8  # frames of 16 ms to one decision
 MELS = 80

@@ -41,10 +41,10 @@ from sklearn.metrics import roc_auc_score
 
 from dl4mir_utils.data import load
 from dl4mir_utils.data.mixes import Line, mix_song, where_it_sounds
-from dl4mir_utils.data.segments import Segment, frame_labels
 from dl4mir_utils.models.musicnn import HOP, MTT_TAGS, RATE, load_musicnn, musicnn
 from dl4mir_utils.models.singing import MEMBERS, STEP, WEIGHTS, build_ensemble, build_front_end
 from dl4mir_utils.models.weights import save_weights
+from dl4mir_utils.segments import Segment, frame_labels
 from dl4mir_utils.singing import smooth
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -1,20 +1,17 @@
 """The user's own music: a folder of folders, or a table."""
 
-import os
 import warnings
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from dl4mir_utils.data.audio import file_duration
 from dl4mir_utils.data.loaders.files import name_some, require_files, visible
 from dl4mir_utils.data.table import ClipTable
+from dl4mir_utils.decoding import file_duration
 from dl4mir_utils.errors import AudioDecodeError, BadArgumentError, DataNotFoundError
+from dl4mir_utils.paths import SUFFIXES
 
-# What libsndfile reads, and what it does not: those are named as left out, not passed over.
-SUFFIXES = [".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".m4a", ".aac", ".wma", ".mp4"]
 SPLITS = ("train", "valid", "test")
 
 
@@ -120,38 +117,3 @@ def _split(frame: pd.DataFrame, seed: int) -> np.ndarray:
     split = np.full(len(frame), "train", dtype=object)
     split[test], split[valid] = "test", "valid"
     return split
-
-
-def sound_files(paths: Iterable[Path]) -> tuple[list[Path], dict[Path, str]]:
-    """Return all sound files among files and folders, each once.
-
-    Parameters
-    ----------
-    paths : iterable of Path
-        Files are taken as they are. Folders are searched with all folders in them, in the order of the alphabet, for
-        names that end as sound files do, also those of formats that cannot be decoded here, so that decoding tells of
-        them. Hidden files and folders are passed over; links to folders are not followed.
-
-    Returns
-    -------
-    list of Path
-        The files, in order.
-    dict of Path to str
-        What is wrong, by folder: it may not be read, or no sound was found.
-    """
-    files, failures = [], {}
-    for path in paths:
-        if not path.is_dir():
-            files.append(path)
-            continue
-        closed: list[OSError] = []
-        found = []
-        for folder, subfolders, names in os.walk(path, onerror=closed.append):
-            subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-            seen = (Path(folder, name) for name in sorted(names) if not name.startswith("."))
-            found += [file for file in seen if file.suffix.lower() in SUFFIXES]
-        failures |= {Path(error.filename): f"the folder cannot be read: {error.strerror}" for error in closed}
-        if not found and not closed:
-            failures[path] = f"the folder holds no sound, that is no file that ends in {', '.join(SUFFIXES)}"
-        files += found
-    return list(dict.fromkeys(files)), failures

@@ -7,9 +7,9 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from dl4mir_utils.data.audio import file_duration
 from dl4mir_utils.data.loaders.files import find_folder, name_some, require_files, visible
 from dl4mir_utils.data.table import ClipTable
+from dl4mir_utils.decoding import file_duration
 from dl4mir_utils.errors import AudioDecodeError, BadArgumentError
 
 # The excerpts last 29.93 to 30.65 s.

@@ -1,38 +1,9 @@
 """The course's own clips, in data/mini of the repository."""
 
-import os
-from pathlib import Path
-
 import pandas as pd
 
 from dl4mir_utils.data.table import ClipTable
-from dl4mir_utils.errors import DataNotFoundError
-
-
-def data_root() -> Path:
-    """Return the folder that holds `mini`: DL4MIR_DATA if it does, otherwise `data` beside the package's source."""
-    given = os.environ.get("DL4MIR_DATA")
-    if given and (Path(given) / "mini").is_dir():
-        return Path(given)
-    return Path(__file__).parents[3] / "data"
-
-
-def course_file(name: str) -> Path:
-    """Return the path of a file that comes with the course, by its name below the folder data.
-
-    Raises
-    ------
-    DataNotFoundError
-        It is not there.
-    """
-    path = data_root() / name
-    if not path.is_file():
-        folder = Path(name).parent.as_posix()
-        raise DataNotFoundError(
-            f"The course's own data/{name} is not where it should be. Work in a clone of the repository, or copy "
-            f"its folder data/{folder} into the folder that the environment variable DL4MIR_DATA names."
-        )
-    return path
+from dl4mir_utils.paths import course_file
 
 
 def load_mini(task: str) -> ClipTable:

@@ -2,9 +2,10 @@
 
 import pandas as pd
 
-from dl4mir_utils.data.loaders.mini import course_file, load_mini
+from dl4mir_utils.data.loaders.mini import load_mini
 from dl4mir_utils.data.mixes import SingingMixes
 from dl4mir_utils.data.table import ClipTable
+from dl4mir_utils.paths import course_file
 
 # Who validates and who tests; all others train. About one clip in seven each, of several styles.
 ARTISTS = {

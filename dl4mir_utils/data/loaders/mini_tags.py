@@ -5,8 +5,9 @@ from itertools import compress
 import pandas as pd
 
 from dl4mir_utils.data.loaders.magnatagatune import TOP_50
-from dl4mir_utils.data.loaders.mini import course_file, load_mini
+from dl4mir_utils.data.loaders.mini import load_mini
 from dl4mir_utils.data.table import ClipTable
+from dl4mir_utils.paths import course_file
 
 GIVEN = 0.2  # a probability above this counts as a tag
 NOTES = (

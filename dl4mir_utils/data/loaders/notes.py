@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from dl4mir_utils.data.loaders.mini import course_file
 from dl4mir_utils.data.table import ClipTable
+from dl4mir_utils.paths import course_file
 from dl4mir_utils.synth import NOTE_NAMES
 
 

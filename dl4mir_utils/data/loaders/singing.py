@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from dl4mir_utils.data.audio import file_duration
 from dl4mir_utils.data.loaders.files import find_folder, name_some, require_files, visible
 from dl4mir_utils.data.registry import DATA_SETS
-from dl4mir_utils.data.segments import PAUSE_S, Segment, frame_labels, merge_segments
 from dl4mir_utils.data.table import ClipTable
+from dl4mir_utils.decoding import file_duration
 from dl4mir_utils.errors import DataNotFoundError
+from dl4mir_utils.segments import PAUSE_S, Segment, frame_labels, merge_segments
 
 AUDIO = (".ogg", ".mp3", ".wav", ".flac")
 CLASSES = ("nosing", "sing")

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import soundfile
 
-from dl4mir_utils.data.audio import SILENCE, file_duration, load_audio
+from dl4mir_utils.decoding import SILENCE, file_duration, load_audio
 from dl4mir_utils.errors import BadArgumentError
 from dl4mir_utils.models.musicnn import RATE, taggram
 

@@ -175,10 +175,10 @@ def tag(
         _check_table("--csv", csv_file, ".csv")
         _check_table("--json", json_file, ".json")
         with quiet_native():
-            from dl4mir_utils.data.loaders.folder import sound_files
+            from dl4mir_utils.apps.tag import FIELD, file_tags
+            from dl4mir_utils.apps.tag import write_tags as write_into
             from dl4mir_utils.models import MSD_TAGS, MTT_TAGS, musicnn
-            from dl4mir_utils.tagging import FIELD, file_tags
-            from dl4mir_utils.tagging import write_tags as write_into
+            from dl4mir_utils.paths import sound_files
 
             files, failures = sound_files(sounds)
             tagger, names = musicnn(model.value), MTT_TAGS if model == TrainedOn.mtt else MSD_TAGS
@@ -256,7 +256,7 @@ def similar(
         _check_table("--m3u", playlist, ".m3u", ".m3u8")
         _check_table("--index", index, ".dl4mir")
         with quiet_native():
-            from dl4mir_utils.similar import SoundIndex
+            from dl4mir_utils.apps.similar import SoundIndex
         sounds = SoundIndex(index)
         if sounds.note:
             typer.echo(sounds.note, err=True)
@@ -383,7 +383,8 @@ def list_data() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from dl4mir_utils.data.download import cache_root, data_sets
+    from dl4mir_utils.data.download import data_sets
+    from dl4mir_utils.paths import cache_root
 
     table = Table("Name", "For", "Download", "Licence", "Here", box=None, padding=(0, 2, 0, 0))
     for column in (0, 2, 4):

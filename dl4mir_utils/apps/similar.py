@@ -28,10 +28,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from dl4mir_utils.data.audio import SILENCE, file_duration, load_audio
-from dl4mir_utils.data.download import cache_root
-from dl4mir_utils.data.loaders.folder import sound_files
+from dl4mir_utils.decoding import SILENCE, file_duration, load_audio
 from dl4mir_utils.errors import AudioDecodeError, BadArgumentError, SoundIndexError
+from dl4mir_utils.paths import cache_root, sound_files
 
 if TYPE_CHECKING:
     import keras  # not before a sound must be embedded: a search among stored embeddings takes a second without it
