@@ -269,28 +269,56 @@ def _sound_files() -> Iterator[Check]:
 
 
 def _aac() -> Iterator[Check]:
-    """AAC needs ffmpeg and no notebook needs AAC, so nothing here is worse than a note."""
-    if not shutil.which("ffmpeg"):
-        detail = "not readable without ffmpeg; only music of your own may need it"
-        yield Check("Sound: AAC, M4A", "note", detail, "Install ffmpeg (apt, brew, winget or conda) if you want it.")
-        return
-    import numpy as np
+    """AAC needs PyAV or ffmpeg and no notebook needs AAC, so nothing here is worse than a note."""
+    from dl4mir_utils.decoding import has_pyav
 
     rate = 16000
-    raw = ["-f", "f32le", "-ar", str(rate), "-ac", "1"]
-    quiet = ["ffmpeg", "-v", "error"]
+    if has_pyav():
+        name, remedy, code = "PyAV", 'pip install --force-reinstall "dl4mir_utils[formats]"', _aac_with_pyav
+    elif shutil.which("ffmpeg"):
+        name, remedy, code = "ffmpeg", "Install a full build of ffmpeg.", _aac_with_ffmpeg
+    else:
+        detail = "not readable without PyAV or ffmpeg; only music of your own may need it"
+        remedy = 'If you want it: pip install "dl4mir_utils[formats]", or install ffmpeg (apt, brew, winget or conda).'
+        yield Check("Sound: AAC, M4A", "note", detail, remedy)
+        return
     try:
-        aac = subprocess.run(
-            [*quiet, *raw, "-i", "-", "-f", "adts", "-"], input=_tone(rate).tobytes(), capture_output=True, timeout=10
-        )
-        back = subprocess.run([*quiet, "-i", "-", *raw, "-"], input=aac.stdout, capture_output=True, timeout=10)
-        good = _is_tone(np.frombuffer(back.stdout, np.float32), rate)
-    except (OSError, ValueError, subprocess.TimeoutExpired):
+        good = _is_tone(code(rate), rate)
+    except Exception:  # a broken installation may raise anything
         good = False
     if good:
-        yield Check("Sound: AAC, M4A", "OK", "encodes and decodes with ffmpeg")
+        yield Check("Sound: AAC, M4A", "OK", f"encodes and decodes with {name}")
     else:
-        yield Check("Sound: AAC, M4A", "note", "ffmpeg is here but cannot code AAC", "Install a full build of ffmpeg.")
+        yield Check("Sound: AAC, M4A", "note", f"{name} is here but cannot code AAC", remedy)
+
+
+def _aac_with_pyav(rate: int) -> object:
+    """Encode the tone and decode it again: float32 (samples,)."""
+    import av
+    import numpy as np
+
+    file = io.BytesIO()
+    with av.open(file, "w", format="adts") as container:
+        stream = container.add_stream("aac", rate=rate, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.asarray(_tone(rate))[np.newaxis], "fltp", "mono")
+        frame.sample_rate = rate
+        container.mux([*stream.encode(frame), *stream.encode(None)])
+    file.seek(0)
+    with av.open(file) as container:
+        return np.concatenate([frame.to_ndarray()[0] for frame in container.decode(audio=0)])
+
+
+def _aac_with_ffmpeg(rate: int) -> object:
+    """Encode the tone and decode it again: float32 (samples,)."""
+    import numpy as np
+
+    raw = ["-f", "f32le", "-ar", str(rate), "-ac", "1"]
+    quiet = ["ffmpeg", "-v", "error"]
+    aac = subprocess.run(
+        [*quiet, *raw, "-i", "-", "-f", "adts", "-"], input=_tone(rate).tobytes(), capture_output=True, timeout=10
+    )
+    back = subprocess.run([*quiet, "-i", "-", *raw, "-"], input=aac.stdout, capture_output=True, timeout=10)
+    return np.frombuffer(back.stdout, np.float32)
 
 
 def _memory_limit() -> float:

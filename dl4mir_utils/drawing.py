@@ -1,11 +1,13 @@
-"""A Keras network as one drawing: its blocks, the shapes between them, and how many weights each block has."""
+"""Drawings: a Keras network with its blocks, shapes and weights; a piano keyboard beside a picture."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
 import keras
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
 
 from dl4mir_utils.errors import BadArgumentError
 
@@ -40,6 +42,12 @@ COLOURS = {
     "line": "var(--accent, #0b5f70)",
     "box": "var(--sunken, #eef4f5)",
 }
+
+# Pitch classes, C is 0, with a black key; and how wide the black keys are, the white ones being 1.
+BLACK_KEYS = (1, 3, 6, 8, 10)
+BLACK_WIDTH = 0.6
+KEY_COLOURS = {"white": "#ffffff", "black": "#1b1d23", "edge": "#565a66"}
+PRESSED_COLOURS = {"white": "#f2a93b", "black": "#a65200"}  # still told apart where all keys are pressed
 
 
 @dataclass
@@ -151,6 +159,72 @@ def draw_network(
         place[operation.name] = len(blocks)
         blocks.append(Block([_describe(operation)], shape, names, weights, parents, depth))
     return NetworkDrawing(tuple(blocks), title)
+
+
+def draw_keyboard(
+    axes: Axes, lowest_midi: int, count: int, pressed: Collection[int] = (), horizontal: bool = False
+) -> Axes:
+    """Draw a piano keyboard beside a picture that has one row per semitone, such as a constant-Q transform.
+
+    Row 0 is the lowest key, row ``count - 1`` the highest. A black key is as high as its row; a white key reaches to
+    the middle of the black keys beside it, as on a piano. The Cs bear their names (C4 is the middle C, MIDI 60).
+
+    Parameters
+    ----------
+    axes : matplotlib Axes
+        To draw into: narrow, and as high as the picture. Its limits are set so that the rows meet those of `imshow`
+        with ``origin="lower"``. It may share its y axis with the picture; ticks of the picture stay.
+    lowest_midi : int
+        MIDI number of the lowest key: 57 for A3.
+    count : int
+        Number of keys, black ones included.
+    pressed : collection of int
+        MIDI numbers of the keys to colour.
+    horizontal : bool
+        Keys beside each other, low notes on the left, to stand below a picture with one *column* per semitone.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    BadArgumentError
+        There are no keys, or a key to colour is not on the keyboard.
+    """
+    if count < 1:
+        raise BadArgumentError(f"A keyboard needs at least one key, not {count}.")
+    outside = [key for key in pressed if not lowest_midi <= key < lowest_midi + count]
+    if outside:
+        raise BadArgumentError(
+            f"The keyboard has the keys {lowest_midi} to {lowest_midi + count - 1}, and not {outside[0]}."
+        )
+    for black in (False, True):  # black keys lie on top
+        for row in range(count):
+            key = lowest_midi + row
+            if (key % 12 in BLACK_KEYS) != black:
+                continue
+            low = row - (1.0 if not black and (key - 1) % 12 in BLACK_KEYS else 0.5)
+            high = row + (1.0 if not black and (key + 1) % 12 in BLACK_KEYS else 0.5)
+            low, high = max(low, -0.5), min(high, count - 0.5)
+            colour = (PRESSED_COLOURS if key in pressed else KEY_COLOURS)["black" if black else "white"]
+            length = BLACK_WIDTH if black else 1.0
+            corner, sizes = (0.0, low), (length, high - low)
+            if horizontal:  # the back of the keys is at the top
+                corner, sizes = (low, 1.0 - length), (high - low, length)
+            axes.add_patch(Rectangle(corner, *sizes, facecolor=colour, edgecolor=KEY_COLOURS["edge"], linewidth=0.6))
+            if key % 12 == 0:
+                where = (row, 0.06) if horizontal else (0.96, row)
+                place = {"ha": "center", "va": "bottom"} if horizontal else {"ha": "right", "va": "center"}
+                axes.text(*where, f"C{key // 12 - 1}", fontsize=8, color=KEY_COLOURS["black"], **place)
+    along, across = ("x", "y") if horizontal else ("y", "x")
+    axes.set(**{f"{along}lim": (-0.5, count - 0.5), f"{across}lim": (0.0, 1.0)})
+    # Ticks are hidden and not taken away: an axis that is shared with a picture keeps those of the picture.
+    axes.tick_params(left=False, labelleft=False, bottom=False, labelbottom=False)
+    axes.grid(False)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    return axes
 
 
 # --- reading the model --------------------------------------------------------------------------------------------

@@ -134,19 +134,36 @@ def test_decoder_that_changes_the_pitch(monkeypatch):
     assert "changed" in failed(doctor._sound_files)
 
 
-def test_no_ffmpeg_is_a_note(monkeypatch):
+def test_aac_with_pyav():
+    pytest.importorskip("av")
+    check = only(doctor._aac)
+    assert check.status == "OK" and "PyAV" in check.detail
+
+
+def test_pyav_that_is_broken_is_a_note(monkeypatch):
+    av = pytest.importorskip("av")
+    monkeypatch.setattr(av, "open", lambda *given, **more: 1 / 0)
+    check = only(doctor._aac)
+    assert check.status == "note" and "PyAV" in check.detail and check.remedy
+
+
+def test_neither_pyav_nor_ffmpeg_is_a_note(monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
     monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
     check = only(doctor._aac)
-    assert check.status == "note" and check.remedy
+    assert check.status == "note"
+    assert 'pip install "dl4mir_utils[formats]"' in check.remedy and "ffmpeg" in check.remedy
 
 
 def test_ffmpeg_that_does_nothing_is_a_note(monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
     monkeypatch.setattr(doctor.shutil, "which", lambda name: name)
     run = doctor.subprocess.run
     monkeypatch.setattr(
         doctor.subprocess, "run", lambda command, **kw: run([sys.executable, "-c", ""], **{**kw, "input": b""})
     )
-    assert only(doctor._aac).status == "note"
+    check = only(doctor._aac)
+    assert check.status == "note" and "ffmpeg" in check.detail
 
 
 def test_full_disk(monkeypatch):

@@ -1,13 +1,15 @@
-"""Drawings of networks: which layers stand together, shapes, names of axes, weights."""
+"""Drawings of networks (which layers stand together, shapes, names of axes, weights) and of a keyboard."""
 
 import xml.etree.ElementTree as ET
+from itertools import pairwise
 
 import keras
+import matplotlib.pyplot as plt
 import pytest
 from keras import layers
 
 from dl4mir_utils import BadArgumentError
-from dl4mir_utils.drawing import draw_network
+from dl4mir_utils.drawing import PRESSED_COLOURS, draw_keyboard, draw_network
 from dl4mir_utils.layers import LogMel
 
 
@@ -101,3 +103,51 @@ def test_refuses_with_advice():
         draw_network(keras.Sequential([layers.Dense(3)]))
     with pytest.raises(BadArgumentError, match=r"\(36,\).*1 axes, not 2 \(time, band\)"):
         draw_network(keras.Sequential([keras.Input((36,)), layers.Dense(3)]), ("time", "band"))
+
+
+def test_a_keyboard_has_a_key_in_each_row_and_names_its_cs():
+    from matplotlib.colors import to_hex
+
+    figure, axes = plt.subplots()
+    assert draw_keyboard(axes, 57, 36, pressed=[60, 70]) is axes
+    keys = axes.patches
+    assert len(keys) == 36 and axes.get_ylim() == (-0.5, 35.5)
+    # Each row is held by its own key: by the black one on top, where there is one.
+    on_top = []
+    for row in range(36):
+        holds = [key for key in keys if key.get_y() < row < key.get_y() + key.get_height() and key.get_width() < 1]
+        on_top.append(bool(holds))
+    assert on_top == [(57 + row) % 12 in (1, 3, 6, 8, 10) for row in range(36)]
+    assert [(text.get_text(), text.get_position()[1]) for text in axes.texts] == [("C4", 3), ("C5", 15), ("C6", 27)]
+    coloured = {
+        to_hex(key.get_facecolor()): key for key in keys if to_hex(key.get_facecolor()) in PRESSED_COLOURS.values()
+    }
+    assert coloured[PRESSED_COLOURS["white"]].get_width() == 1
+    assert coloured[PRESSED_COLOURS["black"]].get_width() < 1
+    plt.close(figure)
+
+
+def test_white_keys_leave_no_gap_and_stay_inside():
+    figure, axes = plt.subplots()
+    draw_keyboard(axes, 58, 13)  # from a black key
+    white = sorted((key.get_y(), key.get_y() + key.get_height()) for key in axes.patches if key.get_width() == 1)
+    assert white[0][0] == 0.0 and white[-1][1] == 12.0  # A♯3 and A♯4 are black: half of their rows is a white key's
+    assert all(end == start for (_, end), (start, _) in pairwise(white))
+    plt.close(figure)
+
+
+def test_a_keyboard_that_lies_has_low_notes_on_the_left():
+    figure, (top, axes) = plt.subplots(2, sharex=True)
+    top.set_xticks([0, 12])
+    draw_keyboard(axes, 48, 24, horizontal=True)
+    assert axes.get_xlim() == (-0.5, 23.5) and [text.get_position()[0] for text in axes.texts] == [0, 12]
+    assert list(top.get_xticks()) == [0, 12]
+    plt.close(figure)
+
+
+@pytest.mark.parametrize(("count", "pressed", "message"), [(0, (), "at least one key"), (12, [72], "and not 72")])
+def test_a_keyboard_refuses_what_it_cannot_draw(count, pressed, message):
+    figure, axes = plt.subplots()
+    with pytest.raises(BadArgumentError, match=message):
+        draw_keyboard(axes, 60, count, pressed)
+    plt.close(figure)

@@ -8,16 +8,22 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dl4mir_utils.environment import quiet_native
-from dl4mir_utils.errors import AudioDecodeError, BadArgumentError, Dl4mirError
+from dl4mir_utils.errors import BadArgumentError, Dl4mirError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from dl4mir_utils.apps.index import SoundIndex
+    from dl4mir_utils.apps.sing import Song
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Tools of the DL4MIR course.")
 data = typer.Typer(no_args_is_help=True, help="List, fetch, verify and remove full-size data sets.")
@@ -25,6 +31,7 @@ app.add_typer(data, name="data")
 
 Name = Annotated[str, typer.Argument(help="A name that `dl4mir data list` shows.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+FORMATS = "WAV, FLAC, Ogg, MP3 or AIFF files, with PyAV or ffmpeg also M4A, AAC and WMA"
 
 
 @app.callback()
@@ -35,8 +42,8 @@ def main() -> None:
 @app.command()
 def doctor() -> None:
     """Check that this machine can run the course; exit code 1 if something must be mended."""
-    from dl4mir_utils.doctor import iterate_checks
-
+    with _plain_errors():
+        from dl4mir_utils.doctor import iterate_checks
     colours = {"OK": typer.colors.GREEN, "note": typer.colors.YELLOW, "FAIL": typer.colors.RED}
     failed = []
     for check in iterate_checks():
@@ -56,18 +63,38 @@ def _plain_errors() -> Iterator[None]:
     except Dl4mirError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(code=1) from error
+    except ModuleNotFoundError as error:  # the base install has what tag, sing and similar need, and no more
+        typer.echo(f'This needs {error.name}, which comes with: pip install "dl4mir_utils[course]"', err=True)
+        raise typer.Exit(code=1) from error
+
+
+class LabelFormat(StrEnum):
+    """What programs read label files: the ending says which."""
+
+    txt = "txt"
+    csv = "csv"
+    jams = "jams"
 
 
 @app.command()
 def sing(
-    files: Annotated[list[Path], typer.Argument(help="Songs: WAV, FLAC, Ogg, MP3 or AIFF, of any length.")],
+    sounds: Annotated[list[Path], typer.Argument(metavar="FILES...", help=f"{FORMATS}, of any length; and folders.")],
     labels: Annotated[
         Path | None,
-        typer.Option(help="Write the segments to this .txt, a label track for Audacity: start and end in s, sing."),
+        typer.Option(
+            help="Write the segments to this file: .txt, a label track for Audacity (start and end in s, sing); .csv, a "
+            "regions layer for Sonic Visualiser (start, 1, duration in s, sing); .jams, for the library of that name."
+        ),
     ] = None,
+    label_format: Annotated[
+        LabelFormat, typer.Option("--format", help="Which of these, if --labels is a folder.")
+    ] = LabelFormat.txt,
     frames: Annotated[
         Path | None,
         typer.Option(help="Write every frame's smoothed probability to this .csv; time_s is the start of the frame."),
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the segments of all songs, in s, to this .json.")
     ] = None,
 ) -> None:
     """Show from when to when somebody sings or speaks: spoken words, as in rap, count as well.
@@ -75,59 +102,83 @@ def sing(
     For several songs, --labels and --frames name folders, and each song's file there gets the song's name.
     """
     with _plain_errors():
-        _check_output("--labels", labels, ".txt", files)
-        _check_output("--frames", frames, ".csv", files)
-        with quiet_native():
-            from dl4mir_utils.data import load_audio
-            from dl4mir_utils.models import singing_detector
-            from dl4mir_utils.singing import RATE, smooth, sung_probability, to_segments
+        from dl4mir_utils.apps.sing import sung
+        from dl4mir_utils.apps.workers import Failure, each_in_process
+        from dl4mir_utils.paths import sound_files
 
-            detector = singing_detector()
-    failed = False
-    for file in files:
-        try:
-            with quiet_native():  # the MP3 decoder writes to the error stream, too
-                audio = load_audio(file, RATE)
-                probability = sung_probability(audio, detector.model, detector.hop_s)
-            probability, end_s = smooth(probability, detector.median_frames), len(audio) / RATE
-            segments = to_segments(probability, detector.hop_s, detector.threshold)
-            segments = [(start, min(end, end_s), label) for start, end, label in segments]
-            _show_segments(file, segments, end_s)
-            if labels:
-                rows = (f"{start:.3f}\t{end:.3f}\t{label}" for start, end, label in segments)
-                _write(labels / f"{file.stem}.txt" if labels.is_dir() else labels, rows)
-            if frames:
-                rows = (f"{frame * detector.hop_s:.3f},{value:.4f}" for frame, value in enumerate(probability))
-                _write(frames / f"{file.stem}.csv" if frames.is_dir() else frames, ["time_s,probability", *rows])
-        except Dl4mirError as error:
-            failed = True
-            typer.echo(f"{file}: {_in_one_line(error)}", err=True)
+        _check_table("--json", json_file, ".json")
+        files, failures = sound_files(sounds)
+        _check_output("--labels", labels, [f".{ending}" for ending in LabelFormat], files)
+        _check_output("--frames", frames, [".csv"], files)
+        for folder, reason in failures.items():
+            typer.echo(f"{_name(folder)}: {reason}", err=True)
+        failed, rows = bool(failures), []
+        with _progress("Listening", len(files)) as advance, each_in_process(sung, files) as songs:
+            try:
+                for file, song in songs:
+                    try:
+                        if isinstance(song, Failure):
+                            raise BadArgumentError(song.reason)
+                        _show_segments(file, song)
+                        rows.append(_row(file, song))
+                        _write_song(file, song, labels, label_format, frames)
+                    except Dl4mirError as error:
+                        failed = True
+                        typer.echo(f"{_name(file)}: {error}", err=True)
+                    advance()
+            except KeyboardInterrupt:
+                failed = True
+                typer.echo(f"\nInterrupted after {len(rows)} of {_files(len(files))}.", err=True)
+        if json_file:
+            _write(json_file, [json.dumps(rows, indent=1, ensure_ascii=False)])
     raise typer.Exit(code=1 if failed else 0)
 
 
-def _in_one_line(error: Dl4mirError) -> str:
-    """Return what is wrong with one file: of a list with one entry, only that entry."""
-    return " ".join(error.failures.values()) if isinstance(error, AudioDecodeError) else str(error)
+def _row(file: Path, song: "Song") -> dict:
+    segments = [{"start_s": round(start, 3), "end_s": round(end, 3)} for start, end, _ in song.segments]
+    return {"file": _name(file), "duration_s": round(song.duration_s, 3), "segments": segments}
 
 
-def _check_output(option: str, path: Path | None, ending: str, files: list[Path]) -> None:
+def _write_song(file: Path, song: "Song", labels: Path | None, label_format: LabelFormat, frames: Path | None) -> None:
+    from dl4mir_utils.apps import sing
+
+    if labels:
+        path = labels / f"{file.stem}.{label_format}" if labels.is_dir() else labels
+        lines = {
+            ".txt": lambda: sing.audacity(song),
+            ".csv": lambda: sing.sonic_visualiser(song),
+            ".jams": lambda: sing.jams(song, file),
+        }
+        _write(path, lines[path.suffix.lower()]())
+    if frames:
+        path = frames / f"{file.stem}.csv" if frames.is_dir() else frames
+        values = (f"{frame * song.hop_s:.3f},{value:.4f}" for frame, value in enumerate(song.probability))
+        _write(path, ["time_s,probability", *values])
+
+
+def _check_output(option: str, path: Path | None, endings: list[str], files: list[Path]) -> None:
     """Refuse an output that would overwrite a song (after a slip such as `--labels song.mp3`) or another output."""
     if path is None:
         return
     if len(files) > 1 and not path.is_dir():
         raise BadArgumentError(f"{option} is {path}; for several songs it must be a folder that is there.")
-    if path.suffix.lower() != ending and not path.is_dir():
-        raise BadArgumentError(f"{option} is {path}; it must be a file that ends in {ending}, or a folder.")
+    if path.suffix.lower() not in endings and not path.is_dir():
+        raise BadArgumentError(f"{option} is {path}; it must be a file that ends in {_or(endings)}, or a folder.")
     if len({file.stem for file in files}) < len(files):
         raise BadArgumentError(f"{option}: two songs have the same name but for folder and ending. Take one at a time.")
 
 
-def _show_segments(file: Path, segments: list[tuple[float, float, str]], end_s: float) -> None:
-    sung_s = sum(end - start for start, end, _ in segments)
-    typer.echo(f"{file}: {_clock(end_s)} long, {_clock(sung_s)} sung ({sung_s / end_s:.0%})")
-    if segments:
+def _or(words: Sequence[str]) -> str:
+    return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def _show_segments(file: Path, song: "Song") -> None:
+    sung_s = sum(end - start for start, end, _ in song.segments)
+    share = sung_s / song.duration_s
+    typer.echo(f"{_name(file)}: {_clock(song.duration_s)} long, {_clock(sung_s)} sung ({share:.0%})")
+    if song.segments:
         typer.echo(f"{'start':>10}{'end':>10}{'duration':>10}")
-    for start, end, _ in segments:
+    for start, end, _ in song.segments:
         typer.echo(f"{_clock(start):>10}{_clock(end):>10}{_clock(end - start):>10}")
 
 
@@ -143,11 +194,17 @@ class TrainedOn(StrEnum):
     msd = "msd"
 
 
+Index = Annotated[
+    Path | None,
+    typer.Option(help="Keep what was heard in this .dl4mir file instead of in your cache folder."),
+]
+
+
 @app.command()
 def tag(
     sounds: Annotated[
         list[Path],
-        typer.Argument(help="WAV, FLAC, Ogg, MP3 or AIFF files of any length, and folders: all sound in them."),
+        typer.Argument(metavar="FILES...", help=f"{FORMATS}, of any length; and folders: all sound in them."),
     ],
     top: Annotated[int, typer.Option(min=1, max=50, help="How many tags to show and to write into files.")] = 5,
     model: Annotated[
@@ -160,88 +217,148 @@ def tag(
         Path | None, typer.Option("--csv", help="Write the probabilities of all 50 tags to this .csv: a row per file.")
     ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="The same to this .json, best tags first.")] = None,
+    only: Annotated[
+        str, typer.Option(help="Show only files that have this tag among their best, such as piano; all are heard.")
+    ] = "",
+    playlist: Annotated[
+        Path | None, typer.Option("--m3u", help="Write a playlist of the files that are shown to this .m3u.")
+    ] = None,
     write_tags: Annotated[
         bool,
         typer.Option("--write-tags", help="Write the tags into the files, in the field DL4MIR_TAGS, after asking."),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="With --write-tags: do not ask.")] = False,
+    index: Index = None,
 ) -> None:
     """Name the tags that fit each file best, with their probabilities: what instruments, what style, what mood.
 
+    What was heard once is kept: later, and after an interruption, only new and changed files are heard.
     Files that cannot be read are listed at the end; then the exit code is 1. Nothing is written into sound files
     without --write-tags, and with it nothing but the field DL4MIR_TAGS; without --yes you see all tags first.
     """
     with _plain_errors():
         _check_table("--csv", csv_file, ".csv")
         _check_table("--json", json_file, ".json")
-        with quiet_native():
-            from dl4mir_utils.apps.tag import FIELD, file_tags
-            from dl4mir_utils.apps.tag import write_tags as write_into
-            from dl4mir_utils.models import MSD_TAGS, MTT_TAGS, musicnn
-            from dl4mir_utils.paths import sound_files
+        _check_table("--m3u", playlist, ".m3u", ".m3u8")
+        _check_table("--index", index, ".dl4mir")
+        from dl4mir_utils.apps.lite import read_card
+        from dl4mir_utils.apps.tag import FIELD
+        from dl4mir_utils.apps.tag import write_tags as write_into
+        from dl4mir_utils.apps.workers import Failure, each_in_process
+        from dl4mir_utils.paths import course_file, sound_files
 
-            files, failures = sound_files(sounds)
-            tagger, names = musicnn(model.value), MTT_TAGS if model == TrainedOn.mtt else MSD_TAGS
-    answers, best, interrupted = {}, {}, False
-    with _progress("Tagging", len(files)) as advance:
-        try:
-            for file in files:
-                try:
-                    with quiet_native():
-                        probability = file_tags(file, tagger)
-                    answers[file] = {names[i]: round(float(probability[i]), 4) for i in probability.argsort()[::-1]}
-                    best[file] = list(answers[file])[:top]
-                    shown = ", ".join(f"{name} {answers[file][name]:.2f}" for name in best[file])
-                    typer.echo(f"{_name(file)}: {shown}")
-                    if write_tags and yes:
-                        write_into(file, best[file])
-                except Dl4mirError as error:
-                    failures[file] = _in_one_line(error)
-                advance()
-        except KeyboardInterrupt:  # hours of work may lie behind: keep them
-            interrupted = True
-    with _plain_errors():
+        network = f"musicnn_{model}"
+        names = read_card(course_file(f"pretrained/{network}.tflite"))["labels"]
+        if only and only not in names:
+            raise BadArgumentError(f"--only is {only!r}; it must be one of: {', '.join(sorted(names))}.")
+        files, failures = sound_files(sounds)
+        library = _library(index)
+        known = library.known_tags(files, network)
+        new = [file for file in files if file not in known]
+        answers, best, interrupted = {}, {}, False
+        with (
+            _progress("Tagging", len(files)) as advance,
+            each_in_process(_tags_of, new, library.path, network) as results,
+        ):
+            try:
+                for file in files:
+                    found = known[file] if file in known else next(results)[1]
+                    if isinstance(found, Failure):
+                        failures[file] = found.reason
+                    else:
+                        answer = {names[i]: round(float(found[i]), 4) for i in found.argsort()[::-1]}
+                        answers[file] = answer
+                        chosen = list(answer)[:top]
+                        if not only or only in chosen:
+                            best[file] = chosen
+                            typer.echo(f"{_name(file)}: {', '.join(f'{name} {answer[name]:.2f}' for name in chosen)}")
+                            if write_tags and yes:
+                                _try(write_into, file, chosen, failures)
+                    advance()
+            except KeyboardInterrupt:  # hours of work may lie behind: keep them
+                interrupted = True
         if csv_file:
             _write(csv_file, _csv_lines(["file", *names], [{"file": _name(file)} | answers[file] for file in answers]))
         if json_file:
             rows = [{"file": _name(file), "tags": answers[file]} for file in answers]
             _write(json_file, [json.dumps(rows, indent=1, ensure_ascii=False)])
-    if write_tags and not yes and best and not interrupted:
-        first = next(iter(best))
-        typer.echo(f"\nTo be written into {_files(len(best))}, for example into {_name(first)}:")
-        typer.echo(f"  {FIELD}: {'; '.join(best[first])}")
-        if not _agreed():
-            typer.echo("Nothing was written into them. To write, answer y, or give --yes as well.")
-        else:
-            with _progress("Writing", len(best)) as advance:
-                for file, chosen in best.items():
-                    try:
-                        write_into(file, chosen)
-                    except Dl4mirError as error:
-                        failures[file] = _in_one_line(error)
-                    advance()
+        if playlist:
+            _write_playlist(playlist, best)
+        if write_tags and not yes and best and not interrupted:
+            first = next(iter(best))
+            typer.echo(f"\nTo be written into {_files(len(best))}, for example into {_name(first)}:")
+            typer.echo(f"  {FIELD}: {'; '.join(best[first])}")
+            if not _agreed():
+                typer.echo("Nothing was written into them. To write, answer y, or give --yes as well.")
+            else:
+                with _progress("Writing", len(best)) as advance:
+                    for file, chosen in best.items():
+                        _try(write_into, file, chosen, failures)
+                        advance()
     _show_failures(failures, len(set(files) | set(failures)))
     if interrupted:
-        typer.echo(f"\nInterrupted after {len(answers)} of {_files(len(files))}.", err=True)
+        typer.echo(
+            f"\nInterrupted after {len(answers)} of {_files(len(files))}. The same command goes on from there.",
+            err=True,
+        )
     raise typer.Exit(code=1 if failures or interrupted else 0)
+
+
+def _tags_of(file: Path, threads: int, index: Path, network: str) -> "np.ndarray":
+    return _opened(index).tags(file, network, threads)
+
+
+def _try(write_into: Callable[[Path, list[str]], None], file: Path, tags: list[str], failures: dict[Path, str]) -> None:
+    try:
+        write_into(file, tags)
+    except Dl4mirError as error:
+        failures[file] = str(error)
+
+
+def _library(path: Path | None) -> "SoundIndex":
+    from dl4mir_utils.apps.index import SoundIndex
+
+    library = SoundIndex(path)
+    if library.note:
+        typer.echo(library.note, err=True)
+    return library
+
+
+@lru_cache(maxsize=1)
+def _opened(path: Path) -> "SoundIndex":
+    """Return the index in a worker, which opens it once."""
+    from dl4mir_utils.apps.index import SoundIndex
+
+    return SoundIndex(path)
 
 
 @app.command()
 def similar(
-    seed: Annotated[Path, typer.Argument(help="A sound file, in FOLDER or elsewhere.")],
+    seeds: Annotated[
+        list[Path], typer.Argument(metavar="SEED...", help="Sound files, in FOLDER or elsewhere; of several, the mean.")
+    ],
     folder: Annotated[Path, typer.Argument(help="Where to search: all sound in it and in the folders in it.")],
     count: Annotated[int, typer.Option(min=1, help="How many sounds to name.")] = 10,
+    plus: Annotated[
+        list[Path] | None, typer.Option(help="Look for what is more like this file, too. May be given several times.")
+    ] = None,
+    minus: Annotated[
+        list[Path] | None, typer.Option(help="Look for what is less like this file. May be given several times.")
+    ] = None,
+    path: Annotated[
+        bool, typer.Option("--path", help="Walk from the first SEED to the second through the sounds between them.")
+    ] = False,
+    per_artist: Annotated[
+        int | None, typer.Option(min=1, help="How many sounds of one artist to name, as their own tags say.")
+    ] = None,
     csv_file: Annotated[
         Path | None, typer.Option("--csv", help="Write them to this .csv: file and similarity, at most 1.")
     ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="The same to this .json.")] = None,
     playlist: Annotated[
-        Path | None, typer.Option("--m3u", help="Write a playlist to this .m3u: SEED, then what resembles it.")
+        Path | None, typer.Option("--m3u", help="Write a playlist to this .m3u: each SEED, then what resembles it.")
     ] = None,
-    index: Annotated[
-        Path | None,
-        typer.Option(help="Keep the embeddings in this .dl4mir file instead of in your cache folder."),
-    ] = None,
+    index: Index = None,
 ) -> None:
     """Name the sounds in FOLDER that resemble SEED most, nearest first, with their similarity.
 
@@ -250,31 +367,28 @@ def similar(
     Copies of SEED are named, but not counted. Nothing is written into FOLDER.
     Sounds that cannot be read are listed at the end; then the exit code is 1.
     """
+    given = [*seeds, *(plus or []), *(minus or [])]
     with _plain_errors():
         _check_table("--csv", csv_file, ".csv")
         _check_table("--json", json_file, ".json")
         _check_table("--m3u", playlist, ".m3u", ".m3u8")
         _check_table("--index", index, ".dl4mir")
-        with quiet_native():
-            from dl4mir_utils.apps.similar import SoundIndex
-        sounds = SoundIndex(index)
-        if sounds.note:
-            typer.echo(sounds.note, err=True)
-        try:
-            with quiet_native():
-                sounds.embed(seed)  # first: an hour of listening to FOLDER would be in vain without it
-        except (AudioDecodeError, BadArgumentError) as error:
-            raise BadArgumentError(f"{_name(seed)}: {_in_one_line(error)}") from error
-        files, new, failures = sounds.update(folder)
+        if path and (len(seeds) != 2 or len(given) != 2):
+            raise BadArgumentError("--path leads from one SEED to another: give two, and neither --plus nor --minus.")
+        from dl4mir_utils.apps.workers import Failure, each_in_process
+
+        library = _library(index)
+        with each_in_process(_embed, given, library.path) as results:  # first: an hour of listening would be in vain
+            for file, failure in results:
+                if isinstance(failure, Failure):
+                    raise BadArgumentError(f"{_name(file)}: {failure.reason}")
+        files, new, failures = library.update(folder)
         done = 0
-        with _progress("Listening", len(new)) as advance:
+        with _progress("Listening", len(new)) as advance, each_in_process(_embed, new, library.path) as results:
             try:
-                for file in new:
-                    try:
-                        with quiet_native():
-                            sounds.add(file)
-                    except (AudioDecodeError, BadArgumentError) as error:
-                        failures[file] = _in_one_line(error)
+                for file, failure in results:
+                    if isinstance(failure, Failure):
+                        failures[file] = failure.reason
                     done += 1
                     advance()
             except KeyboardInterrupt:
@@ -282,7 +396,10 @@ def similar(
                     f"\nInterrupted after {done} of {_files(len(new))}. The same command goes on from there.", err=True
                 )
                 raise typer.Exit(code=1) from None
-        near = sounds.nearest(seed, folder, count)
+        if path:
+            near = library.path_between(*seeds, folder, count, per_artist=per_artist)
+        else:
+            near = library.nearest(seeds, folder, count, plus=plus or [], minus=minus or [], per_artist=per_artist)
         for copy in near.copies:
             typer.echo(f"copy  {_name(copy)}")
         rows = [
@@ -296,11 +413,20 @@ def similar(
         if json_file:
             _write(json_file, [json.dumps(rows, indent=1, ensure_ascii=False)])
         if playlist:
-            _write(playlist, ["#EXTM3U", *(_name(file.absolute()) for file in (seed, *near.files))])
+            listed = [seeds[0], *near.files, seeds[1]] if path else [*seeds, *near.files]
+            _write_playlist(playlist, listed)
     _show_failures(failures, len(set(files) | set(failures)))
     if not rows and not failures:
         typer.echo(f"{_name(folder)} holds no sound but SEED.", err=True)
     raise typer.Exit(code=1 if failures or not rows else 0)
+
+
+def _embed(file: Path, threads: int, index: Path) -> None:
+    _opened(index).add(file, threads)
+
+
+def _write_playlist(path: Path, files: Iterable[Path]) -> None:
+    _write(path, ["#EXTM3U", *(_name(file.absolute()) for file in files)])
 
 
 def _show_failures(failures: dict[Path, str], total: int) -> None:
@@ -315,7 +441,7 @@ def _check_table(option: str, path: Path | None, *endings: str) -> None:
     if path is None:
         return
     if path.suffix.lower() not in endings or path.is_dir():
-        raise BadArgumentError(f"{option} is {path}; it must be a file that ends in {' or '.join(endings)}.")
+        raise BadArgumentError(f"{option} is {path}; it must be a file that ends in {_or(endings)}.")
     if not path.parent.is_dir():
         raise BadArgumentError(f"{option} is {path}; the folder {path.parent} is not there.")
     if not os.access(path.parent, os.W_OK):
@@ -380,19 +506,20 @@ def _write(path: Path, lines: Iterable[str]) -> None:
 @data.command("list")
 def list_data() -> None:
     """Show the data sets that can be fetched."""
-    from rich.console import Console
-    from rich.table import Table
+    with _plain_errors():
+        from rich.console import Console
+        from rich.table import Table
 
-    from dl4mir_utils.data.download import data_sets
-    from dl4mir_utils.paths import cache_root
+        from dl4mir_utils.data.download import data_sets
+        from dl4mir_utils.paths import cache_root
 
-    table = Table("Name", "For", "Download", "Licence", "Here", box=None, padding=(0, 2, 0, 0))
-    for column in (0, 2, 4):
-        table.columns[column].no_wrap = True
-    for row in data_sets().reset_index().itertuples(index=False):
-        table.add_row(*row)
-    Console().print(table)
-    typer.echo(f"\nThey go to {cache_root()}")
+        table = Table("Name", "For", "Download", "Licence", "Here", box=None, padding=(0, 2, 0, 0))
+        for column in (0, 2, 4):
+            table.columns[column].no_wrap = True
+        for row in data_sets().reset_index().itertuples(index=False):
+            table.add_row(*row)
+        Console().print(table)
+        typer.echo(f"\nThey go to {cache_root()}")
 
 
 @data.command()

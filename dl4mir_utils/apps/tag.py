@@ -4,39 +4,43 @@ import io
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-import keras
 import numpy as np
 import soundfile
 
-from dl4mir_utils.decoding import SILENCE, file_duration, load_audio
+from dl4mir_utils.apps.lite import network
+from dl4mir_utils.decoding import SILENCE, audio_blocks
 from dl4mir_utils.errors import BadArgumentError
-from dl4mir_utils.models.musicnn import RATE, taggram
 
 FIELD = "DL4MIR_TAGS"
-WINDOW_S = 3  # what the taggers learned from; windows follow each other without overlap, as in the original's top_tags
-BLOCK_S = 100 * WINDOW_S  # decoded at once: 19 MB
+HOP_S = 3  # windows follow each other without overlap, as in the original's top_tags
+BEYOND = 256  # samples: windows are cut out of a spectrogram whose frames are centred, so they begin half a frame early
 COMPARED = 2**18  # sample frames decoded at once to compare two files
 
 
-def file_tags(path: Path, model: keras.Model) -> np.ndarray:
+def file_tags(path: Path, name: str, threads: int = 1) -> np.ndarray:
     """Return how likely each tag is in a file: the mean over windows of three seconds, one after the other.
 
-    At most five minutes are in memory at a time. What is left over at the end, less than three seconds, is not heard.
+    The same as the mean of `dl4mir_utils.models.taggram(..., hop_s=3)` of the whole, but only a few seconds are in
+    memory at a time. What is left over at the end, less than three seconds, is not heard.
 
     Parameters
     ----------
     path : Path
-        WAV, FLAC, Ogg, MP3, AIFF or AU, of any length; a file shorter than three seconds gets silence added.
-    model : keras.Model
-        As `dl4mir_utils.models.taggram` takes it.
+        Any format that `dl4mir_utils.decoding` reads, of any length; a file shorter than three seconds gets silence
+        added.
+    name : str
+        "musicnn_mtt" or "musicnn_msd".
+    threads : int
+        How many cores it may use.
 
     Returns
     -------
     float32 array (tags,)
+        In the order of the labels in the network's card.
 
     Raises
     ------
@@ -45,16 +49,49 @@ def file_tags(path: Path, model: keras.Model) -> np.ndarray:
     BadArgumentError
         The file holds silence only, or samples that are no numbers.
     """
-    duration_s = file_duration(path)
-    windows, peak, start_s = [], 0.0, 0
-    while start_s == 0 or start_s + WINDOW_S <= duration_s:
-        audio = load_audio(path, RATE, start_s, min(BLOCK_S, duration_s - start_s))
-        windows.append(taggram(audio, model, hop_s=WINDOW_S))
-        peak = max(peak, float(np.abs(audio).max()))
-        start_s += BLOCK_S
+    tagger = network(name, threads)
+    rate, length = tagger.card["sample_rate_hz"], tagger.card["window_samples"]
+    peak, count, total = 0.0, 0, 0.0
+    for window in windows(audio_blocks(path, rate), length, HOP_S * rate):
+        loudest = float(np.abs(window).max())
+        if not np.isfinite(loudest):
+            raise BadArgumentError("holds samples that are no finite numbers")
+        peak, count = max(peak, loudest), count + 1
+        total = total + tagger("window", audio=window[np.newaxis, :, np.newaxis])["tags"][0]
     if peak < SILENCE:
         raise BadArgumentError("holds only silence: there is nothing to tag")
-    return np.concatenate(windows).mean(axis=0)
+    return total / np.float32(count)
+
+
+def windows(blocks: Iterable[np.ndarray], length: int, hop: int) -> Iterator[np.ndarray]:
+    """Cut windows out of audio that comes in blocks and is mirrored at both ends, by half a frame of the spectrogram.
+
+    Parameters
+    ----------
+    blocks : iterable of float32 arrays (samples,)
+        The audio, one block after the other.
+    length, hop : int
+        Of a window, and from one to the next, in samples; a hop is shorter than a window.
+
+    Yields
+    ------
+    float32 array (length,)
+        If there is less audio than one window, the only one, with silence added.
+    """
+    kept, begun, found = np.zeros(0, np.float32), False, False
+    for block in blocks:
+        kept = np.concatenate([kept, block])
+        if not begun and len(kept) > BEYOND:
+            kept, begun = np.pad(kept, (BEYOND, 0), mode="reflect"), True
+        while begun and len(kept) > length + BEYOND:  # what may be the end stays, to be mirrored
+            yield kept[:length]
+            kept, found = kept[hop:], True
+    kept = np.pad(kept, (0 if begun else BEYOND, BEYOND), mode="reflect")
+    while len(kept) >= length:
+        yield kept[:length]
+        kept, found = kept[hop:], True
+    if not found:
+        yield np.pad(kept, (0, length - len(kept)))
 
 
 def write_tags(path: Path, tags: Sequence[str]) -> None:

@@ -5,7 +5,15 @@ One module holds the checks of one notebook.
 """
 
 from dl4mir_utils.checks.attention import check_10_by_hand, check_10_causal, check_10_memory
-from dl4mir_utils.checks.chords import check_02_ambiguous, check_02_inversion, check_02_parameters
+from dl4mir_utils.checks.chords import (
+    check_02_ambiguous,
+    check_02_inversion,
+    check_02_listen,
+    check_02_parameters,
+    check_02_stacked,
+    mystery_chords,
+    mystery_steps,
+)
 from dl4mir_utils.checks.convnets import (
     check_00c_listen,
     check_00c_nan,
@@ -34,7 +42,14 @@ from dl4mir_utils.checks.learning import (
     check_00b_three_weights,
     check_00b_weight_decay,
 )
-from dl4mir_utils.checks.pitch import check_01_bin, check_01_by_hand, check_01_octaves
+from dl4mir_utils.checks.pitch import (
+    check_01_bin,
+    check_01_by_hand,
+    check_01_listen,
+    check_01_octaves,
+    check_01_one_template,
+    mystery_notes,
+)
 from dl4mir_utils.checks.recommendation import check_08_coverage, check_08_ndcg, check_08_playlist
 from dl4mir_utils.checks.singing import check_05a_always, check_05a_edges, check_05a_false_alarms
 from dl4mir_utils.checks.start_here import (
@@ -63,10 +78,14 @@ __all__ = [
     "check_00c_stuck",
     "check_01_bin",
     "check_01_by_hand",
+    "check_01_listen",
     "check_01_octaves",
+    "check_01_one_template",
     "check_02_ambiguous",
     "check_02_inversion",
+    "check_02_listen",
     "check_02_parameters",
+    "check_02_stacked",
     "check_03_frames",
     "check_03_resolution",
     "check_03_swap",
@@ -95,7 +114,10 @@ __all__ = [
     "check_10_by_hand",
     "check_10_causal",
     "check_10_memory",
+    "mystery_chords",
     "mystery_kernels",
+    "mystery_notes",
     "mystery_sounds",
+    "mystery_steps",
     "suspicious_clips",
 ]

@@ -9,7 +9,7 @@ import numpy as np
 from dl4mir_utils.decoding import file_duration, load_audio
 
 WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
-ENDINGS = ".wav,.flac,.ogg,.opus,.mp3,.aiff,.aif"
+ENDINGS = ".wav,.flac,.ogg,.opus,.mp3,.aiff,.aif,.m4a,.aac,.wma,.mp4"
 
 
 class OwnFile:
@@ -95,8 +95,8 @@ def own_file(path: str = "") -> OwnFile:
     Parameters
     ----------
     path : str
-        WAV, FLAC, Ogg, MP3 or AIFF on the machine where the notebook runs. Empty: show a button; the file goes to the
-        kernel and nowhere else.
+        WAV, FLAC, Ogg, MP3 or AIFF, and with PyAV or ffmpeg M4A, AAC or WMA, on the machine where the notebook runs.
+        Empty: show a button; the file goes to the kernel and nowhere else.
     """
     return OwnFile(path)
 

@@ -136,8 +136,8 @@ class LogMel(keras.layers.Layer):
         mel = self.mel(tf.square(magnitude) if self.power == 2 else magnitude)
         mel = tf.transpose(mel, (0, 2, 3, 1))
         _, frames, mels, channels = self.compute_output_shape(audio.shape)
-        if frames and channels:  # written into the graph: TFLite converts no convolution of unknown shape
-            mel = tf.reshape(mel, (-1, frames, mels, channels))
+        if channels:  # written into the graph: TFLite converts no convolution over bands or channels of unknown number
+            mel = tf.reshape(mel, (-1 if frames else tf.shape(mel)[0], frames or -1, mels, channels))
         if not self.decibels:
             return mel
         log_mel = self.decibel(mel) * (2 / self.power)
