@@ -10,6 +10,17 @@ from dl4mir_utils.synth import note_frequency, tone
 # Semitones above the root.
 INTERVALS = {"major": (0, 4, 7), "minor": (0, 3, 7)}
 QUALITIES = tuple(INTERVALS)
+# The twelve pitch classes from A upwards, and the 24 triads (2 * root + quality), as musicians usually spell them.
+PITCH_CLASSES = ("A", "B♭", "B", "C", "C♯", "D", "E♭", "E", "F", "F♯", "G", "A♭")
+CHORD_NAMES = tuple(
+    f"{root} {quality}"
+    for pair in zip(
+        ("A", "B♭", "B", "C", "D♭", "D", "E♭", "E", "F", "F♯", "G", "A♭"),
+        ("A", "B♭", "B", "C", "C♯", "D", "E♭", "E", "F", "F♯", "G", "G♯"),
+        strict=True,
+    )
+    for root, quality in zip(pair, QUALITIES, strict=True)
+)
 
 
 def chord(

@@ -1,5 +1,6 @@
 """Decoding sound files to mono, at any sample rate, in bounded memory."""
 
+import ctypes
 import importlib.util
 import math
 import os
@@ -8,7 +9,8 @@ import struct
 import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -32,6 +34,9 @@ LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000
 # one from before the end was known (FLAC out of a pipe). There libsndfile fails at the end or seeks for hours, which
 # FFmpeg does not.
 MOST_FRAMES_PER_BYTE = 10_000
+
+# FFmpeg asks for at most so many bytes at once: an index of 36 hours of AAC. A damaged header may claim more.
+MOST_AT_ONCE = 2**27
 
 # What FFmpeg may take a file for: kinds of sound and of films, none that leads to other files or to the network.
 FFMPEG_FORMATS = (
@@ -106,6 +111,7 @@ def audio_blocks(path: str | os.PathLike, sample_rate: int = 16000) -> Iterator[
     """
     path = Path(path)
     with _errors_that_name(path), _open(path) as reader:
+        reader.seek(0)  # as in load_audio: the decoder of MP3 rounds in another way after it
         yield from _resampled_blocks(reader, _Resampler(reader.sample_rate, sample_rate), 0.0)
 
 
@@ -384,6 +390,7 @@ class _PyAVReader(_StreamReader):
     def _decode(self) -> Iterator[np.ndarray]:
         import av
 
+        _bound_pyav()
         self.sample_rate = 0
         try:
             with av.open(
@@ -429,7 +436,7 @@ class _FfmpegReader(_StreamReader):
     """What FFmpeg reads, through the program of that name."""
 
     def _decode(self) -> Iterator[np.ndarray]:
-        command = ["ffmpeg", "-nostdin", "-v", "fatal", "-max_alloc", str(2**28)]
+        command = ["ffmpeg", "-nostdin", "-v", "fatal", "-max_alloc", str(MOST_AT_ONCE)]
         # With the protocol, no name is taken for an option or an address.
         source = ["-format_whitelist", FFMPEG_FORMATS, "-protocol_whitelist", "file", "-i", f"file:{self._path}"]
         target = ["-map", "0:a:0", "-map_metadata", "-1", "-f", "au", "-c:a", "pcm_f32be", "-"]
@@ -456,6 +463,19 @@ class _FfmpegReader(_StreamReader):
             process.wait()
             process.stdout.close()
             process.stderr.close()
+
+
+@cache
+def _bound_pyav() -> None:
+    """Set the bound that is an option of ffmpeg; PyAV offers none, so ask the copy of FFmpeg that comes with it."""
+    import av
+
+    package = Path(av.__file__).parent
+    # Where its wheels for Linux and Windows, and for macOS, keep the libraries; other builds stay without a bound.
+    for folder in (package.parent / "av.libs", package / ".dylibs"):
+        for library in folder.glob("*avutil*"):
+            with suppress(OSError, AttributeError):
+                ctypes.CDLL(str(library)).av_max_alloc(ctypes.c_size_t(MOST_AT_ONCE))
 
 
 def _mono(frame: Any) -> np.ndarray:

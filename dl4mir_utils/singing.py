@@ -15,7 +15,7 @@ __all__ = ["choose_threshold", "smooth", "sung_probability", "to_segments"]
 RATE = 16000
 GRID = 8 * 256  # samples: blocks start on its multiples, so that pooling by up to 8 windows falls as in one pass
 BLOCK_S = 40  # what a network is given at once, without the context
-CONTEXT_S = 8  # more than convolutions see, and than LSTMs remember
+CONTEXT_S = 8  # more than convolutions see; LSTMs may remember longer
 
 
 def sung_probability(audio: np.ndarray, model: keras.Model, hop_s: float) -> np.ndarray:
@@ -24,7 +24,8 @@ def sung_probability(audio: np.ndarray, model: keras.Model, hop_s: float) -> np.
     The network gets the song in blocks of 40 s, with eight seconds before and after them, for which its
     answer is thrown away. Thus a song of any length takes little memory. A network that sees less than eight
     seconds back and ahead answers as it would to the whole song; one that sees more, or measures loudness
-    relative to all it gets (`LogMel(dynamic_range_db=80)`), nearly so. Songs up to 56 s are one block.
+    relative to all it gets (`LogMel(dynamic_range_db=80)`), nearly so: of the course's own detector, whose LSTMs
+    remember longer, 0.7 % of the decisions on 200 s of mixes were others. Songs up to 56 s are one block.
 
     Parameters
     ----------

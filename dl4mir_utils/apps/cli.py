@@ -82,8 +82,8 @@ def sing(
     labels: Annotated[
         Path | None,
         typer.Option(
-            help="Write the segments to this file: .txt, a label track for Audacity (start and end in s, sing); .csv, a "
-            "regions layer for Sonic Visualiser (start, 1, duration in s, sing); .jams, for the library of that name."
+            help="Write the segments to this file: .txt, a label track for Audacity (start and end in s, sing); .csv, "
+            "a regions layer for Sonic Visualiser (start, 1, duration in s, sing); .jams, for the library of that name."
         ),
     ] = None,
     label_format: Annotated[
@@ -110,6 +110,10 @@ def sing(
         files, failures = sound_files(sounds)
         _check_output("--labels", labels, [f".{ending}" for ending in LabelFormat], files)
         _check_output("--frames", frames, [".csv"], files)
+        if labels and frames:
+            for file in files:
+                if _out(labels, file, label_format).absolute() == _out(frames, file, "csv").absolute():
+                    raise BadArgumentError("--labels and --frames would write to the same file; name another for one.")
         for folder, reason in failures.items():
             typer.echo(f"{_name(folder)}: {reason}", err=True)
         failed, rows = bool(failures), []
@@ -143,7 +147,7 @@ def _write_song(file: Path, song: "Song", labels: Path | None, label_format: Lab
     from dl4mir_utils.apps import sing
 
     if labels:
-        path = labels / f"{file.stem}.{label_format}" if labels.is_dir() else labels
+        path = _out(labels, file, label_format)
         lines = {
             ".txt": lambda: sing.audacity(song),
             ".csv": lambda: sing.sonic_visualiser(song),
@@ -151,9 +155,14 @@ def _write_song(file: Path, song: "Song", labels: Path | None, label_format: Lab
         }
         _write(path, lines[path.suffix.lower()]())
     if frames:
-        path = frames / f"{file.stem}.csv" if frames.is_dir() else frames
+        path = _out(frames, file, "csv")
         values = (f"{frame * song.hop_s:.3f},{value:.4f}" for frame, value in enumerate(song.probability))
         _write(path, ["time_s,probability", *values])
+
+
+def _out(path: Path, file: Path, ending: str) -> Path:
+    """Return where to write what is found in a song: into the file of that path, or one of the song's name in it."""
+    return path / f"{file.stem}.{ending}" if path.is_dir() else path
 
 
 def _check_output(option: str, path: Path | None, endings: list[str], files: list[Path]) -> None:
@@ -243,7 +252,6 @@ def tag(
         _check_table("--index", index, ".dl4mir")
         from dl4mir_utils.apps.lite import read_card
         from dl4mir_utils.apps.tag import FIELD
-        from dl4mir_utils.apps.tag import write_tags as write_into
         from dl4mir_utils.apps.workers import Failure, each_in_process
         from dl4mir_utils.paths import course_file, sound_files
 
@@ -273,7 +281,7 @@ def tag(
                             best[file] = chosen
                             typer.echo(f"{_name(file)}: {', '.join(f'{name} {answer[name]:.2f}' for name in chosen)}")
                             if write_tags and yes:
-                                _try(write_into, file, chosen, failures)
+                                _write_into(file, chosen, library, failures)
                     advance()
             except KeyboardInterrupt:  # hours of work may lie behind: keep them
                 interrupted = True
@@ -293,7 +301,7 @@ def tag(
             else:
                 with _progress("Writing", len(best)) as advance:
                     for file, chosen in best.items():
-                        _try(write_into, file, chosen, failures)
+                        _write_into(file, chosen, library, failures)
                         advance()
     _show_failures(failures, len(set(files) | set(failures)))
     if interrupted:
@@ -308,11 +316,14 @@ def _tags_of(file: Path, threads: int, index: Path, network: str) -> "np.ndarray
     return _opened(index).tags(file, network, threads)
 
 
-def _try(write_into: Callable[[Path, list[str]], None], file: Path, tags: list[str], failures: dict[Path, str]) -> None:
+def _write_into(file: Path, tags: list[str], library: "SoundIndex", failures: dict[Path, str]) -> None:
+    from dl4mir_utils.apps.tag import write_tags
+    from dl4mir_utils.apps.workers import in_one_line
+
     try:
-        write_into(file, tags)
+        library.rewrite(file, lambda path: write_tags(path, tags))
     except Dl4mirError as error:
-        failures[file] = str(error)
+        failures[file] = in_one_line(error)
 
 
 def _library(path: Path | None) -> "SoundIndex":

@@ -222,13 +222,31 @@ class SoundIndex:
                 found[file] = np.frombuffer(vector, np.float32)
         return found
 
+    def rewrite(self, file: Path, write: Callable[[Path], None]) -> None:
+        """Let `write` change a file but not its sound, such as its tags; what was heard of it still counts.
+
+        Parameters
+        ----------
+        file : Path
+        write : callable
+            Gets the file. If it raises, the file must be as it was.
+        """
+        before = _state(file)
+        write(file)
+        after = _state(file)
+        with self._opened() as db:
+            query = "SELECT content FROM files WHERE (path, size, mtime_ns) = (?, ?, ?)"
+            heard = db.execute(query, (_key(file), *before)).fetchone()
+        if heard:
+            content = _content(file)
+            with self._opened() as db:
+                copied = "INSERT OR REPLACE INTO vectors SELECT ?, kind, vector FROM vectors WHERE content = ?"
+                db.execute(copied, (content, *heard))
+                db.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", (_key(file), *after, content))
+
     def _vector(self, file: Path, kind: str, make: Callable[[], np.ndarray]) -> np.ndarray:
         state = _state(file)  # from before it is read: if it changes meanwhile, it is read again next time
-        try:
-            with file.open("rb") as opened:
-                content = hashlib.file_digest(opened, lambda: hashlib.blake2b(digest_size=16)).digest()
-        except OSError as error:
-            raise AudioDecodeError({str(file): f"the file cannot be read: {error.strerror}"}) from error
+        content = _content(file)
         with self._opened() as db:
             found = db.execute("SELECT vector FROM vectors WHERE content = ? AND kind = ?", (content, kind)).fetchone()
         vector = np.frombuffer(found[0], np.float32) if found else make()
@@ -318,6 +336,7 @@ class SoundIndex:
             query = "SELECT path, content, vector FROM files JOIN vectors USING (content) WHERE kind = ?"
             rows = db.execute(query, (_embedding(),)).fetchall()
         contents = {content for path, content, _ in rows if path in itself}
+        values = len(rows[0][2]) // np.dtype(np.float32).itemsize  # those that are given are there, if nothing else is
         rows = sorted(row for row in rows if row[0].startswith(below))
         named = [
             (folder / os.fsdecode(path.removeprefix(below)), path, content, vector) for path, content, vector in rows
@@ -325,7 +344,7 @@ class SoundIndex:
         copies = [file for file, path, content, _ in named if content in contents and path not in itself]
         others = [(file, vector) for file, _, content, vector in named if content not in contents]
         vectors = np.array([np.frombuffer(vector, np.float32) for _, vector in others], np.float32)
-        return [file for file, _ in others], unit(vectors) if others else np.zeros((0, 1), np.float32), copies
+        return [file for file, _ in others], unit(vectors) if others else np.zeros((0, values), np.float32), copies
 
 
 def _within(limit: int | None, files: Iterable[Path], count: int) -> list[Path]:
@@ -358,6 +377,15 @@ def _below(folder: Path) -> bytes:
 def _key(file: Path) -> bytes:
     """Return how the index calls a file; a link keeps its own name."""
     return _below(file.parent) + os.fsencode(file.name)
+
+
+def _content(file: Path) -> bytes:
+    """Return what tells a file's content from others."""
+    try:
+        with file.open("rb") as opened:
+            return hashlib.file_digest(opened, lambda: hashlib.blake2b(digest_size=16)).digest()
+    except OSError as error:
+        raise AudioDecodeError({str(file): f"the file cannot be read: {error.strerror}"}) from error
 
 
 def _state(file: Path) -> list[int]:

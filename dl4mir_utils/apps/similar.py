@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from dl4mir_utils.apps.lite import network
-from dl4mir_utils.decoding import SILENCE, file_duration, load_excerpts
-from dl4mir_utils.errors import BadArgumentError
+from dl4mir_utils.decoding import NO_SOUND, SILENCE, file_duration, load_excerpts
+from dl4mir_utils.errors import AudioDecodeError, BadArgumentError
 
 NETWORK = "musicnn_msd"
 # Embedded of each, at most. Measured on 30 pieces of 1.5 to 4 minutes: the mean over ten windows has a cosine of 0.99
@@ -81,6 +81,8 @@ def excerpts(path: Path, rate: int, length: int) -> np.ndarray:
     count = max(1, min(WINDOWS, math.floor(duration_s / window_s)))
     starts_s = [max(0.0, (number + 0.5) * duration_s / count - window_s / 2) for number in range(count)]
     audio = load_excerpts(path, rate, starts_s, min(window_s, duration_s))[:, :length]
+    if not audio.size:  # a few samples, of which none is left at that rate
+        raise AudioDecodeError({str(path): NO_SOUND})
     peak = np.abs(audio).max()
     if not np.isfinite(peak):
         raise BadArgumentError("holds samples that are no finite numbers")

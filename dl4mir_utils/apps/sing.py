@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from dl4mir_utils.apps.lite import network
-from dl4mir_utils.decoding import audio_blocks
-from dl4mir_utils.errors import BadArgumentError
+from dl4mir_utils.decoding import NO_SOUND, audio_blocks
+from dl4mir_utils.errors import AudioDecodeError, BadArgumentError
 from dl4mir_utils.segments import Segment, smooth, to_segments
 
 NETWORK = "singing_detector"
@@ -46,8 +46,9 @@ class Song(NamedTuple):
 def sung(file: Path, threads: int = 1) -> Song:
     """Find singing in a file, block by block: its length takes no memory, but for a number per frame of 0.128 s.
 
-    What is found is the same as in one pass, because blocks overlap by more than the front end sees, and by eight
-    seconds before the recurrent layer (see `dl4mir_utils.singing.sung_probability`).
+    The front end answers as in one pass over the song: its blocks overlap by more than it sees. The recurrent layers,
+    which remember longer, get 56 s at a time, as in `dl4mir_utils.singing.sung_probability`; what they say of the first
+    and last eight seconds of a block counts only at the ends of the song.
 
     Parameters
     ----------
@@ -94,7 +95,10 @@ def sung(file: Path, threads: int = 1) -> Song:
 
     seen = in_windows(whole_steps(), (step,), front_end, (FRAMES, 1), FRONT_END, FRONT_END_CONTEXT)
     heard = in_windows(seen, (FRAMES, 1), ensemble, (1,), ENSEMBLE, ENSEMBLE_CONTEXT)
-    probability = smooth(np.concatenate([part for (part,) in heard]), card["median_steps"])
+    parts = [part for (part,) in heard]
+    if not parts:  # a few samples, of which none is left at the network's rate
+        raise AudioDecodeError({str(file): NO_SOUND})
+    probability = smooth(np.concatenate(parts), card["median_steps"])
     hop_s, duration_s = step / rate, samples / rate
     found = to_segments(probability, hop_s, card["threshold"])
     segments = tuple((start, min(end, duration_s), label) for start, end, label in found)

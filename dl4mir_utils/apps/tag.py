@@ -12,8 +12,8 @@ import numpy as np
 import soundfile
 
 from dl4mir_utils.apps.lite import network
-from dl4mir_utils.decoding import SILENCE, audio_blocks
-from dl4mir_utils.errors import BadArgumentError
+from dl4mir_utils.decoding import NO_SOUND, SILENCE, audio_blocks
+from dl4mir_utils.errors import AudioDecodeError, BadArgumentError
 
 FIELD = "DL4MIR_TAGS"
 HOP_S = 3  # windows follow each other without overlap, as in the original's top_tags
@@ -58,6 +58,8 @@ def file_tags(path: Path, name: str, threads: int = 1) -> np.ndarray:
             raise BadArgumentError("holds samples that are no finite numbers")
         peak, count = max(peak, loudest), count + 1
         total = total + tagger("window", audio=window[np.newaxis, :, np.newaxis])["tags"][0]
+    if not count:  # a few samples, of which none is left at the tagger's rate
+        raise AudioDecodeError({str(path): NO_SOUND})
     if peak < SILENCE:
         raise BadArgumentError("holds only silence: there is nothing to tag")
     return total / np.float32(count)
@@ -76,7 +78,7 @@ def windows(blocks: Iterable[np.ndarray], length: int, hop: int) -> Iterator[np.
     Yields
     ------
     float32 array (length,)
-        If there is less audio than one window, the only one, with silence added.
+        If there is less audio than one window, the only one, with silence added; if there is none, nothing.
     """
     kept, begun, found = np.zeros(0, np.float32), False, False
     for block in blocks:
@@ -86,6 +88,8 @@ def windows(blocks: Iterable[np.ndarray], length: int, hop: int) -> Iterator[np.
         while begun and len(kept) > length + BEYOND:  # what may be the end stays, to be mirrored
             yield kept[:length]
             kept, found = kept[hop:], True
+    if not len(kept):
+        return
     kept = np.pad(kept, (0 if begun else BEYOND, BEYOND), mode="reflect")
     while len(kept) >= length:
         yield kept[:length]

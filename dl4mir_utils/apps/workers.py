@@ -3,14 +3,17 @@
 import multiprocessing
 import os
 import signal
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from dl4mir_utils.errors import AudioDecodeError, BadArgumentError, Dl4mirError
 
 CRASHED = "the decoder crashed on it: the file is damaged"
+AHEAD = 100  # files that are given out before the first of them is answered: a long one keeps nobody waiting
 
 
 class Failure(NamedTuple):
@@ -56,19 +59,36 @@ def each_in_process(
     from pebble import ProcessPool
 
     processes = min(cores(), len(files))
+    threads = max(1, cores() // processes)
     # Spawned, not forked: the pool's own threads may hold locks while a process is copied.
     pool = ProcessPool(processes, initializer=_start, context=multiprocessing.get_context("spawn"))
+
+    def give_out(file: Path) -> Any:
+        with _interrupts_held():  # the first starts the pool
+            return pool.schedule(_guarded, (work, file, threads, settings))
+
     try:
-        answers = pool.map(_guarded, _calls(work, files, max(1, cores() // processes), settings)).result()
-        yield _results(files, answers)
+        yield _results(files, give_out)
         pool.close()
     finally:
         pool.stop()
         pool.join()
 
 
-def _calls(work: Callable[..., Any], files: Sequence[Path], threads: int, settings: tuple) -> Iterator[tuple]:
-    return ((work, file, threads, settings) for file in files)
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Keep Ctrl-C from processes and threads that start meanwhile, for good, and from this thread until the end."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    from multiprocessing.resource_tracker import ensure_running
+
+    ensure_running()  # where it is not yet, it would be started later, and then lets signals through
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _start() -> None:
@@ -77,8 +97,7 @@ def _start() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
-def _guarded(call: tuple) -> Any:
-    work, file, threads, settings = call
+def _guarded(work: Callable[..., Any], file: Path, threads: int, settings: tuple) -> Any:
     try:
         return work(file, threads, *settings)
     except (AudioDecodeError, BadArgumentError) as error:
@@ -87,14 +106,20 @@ def _guarded(call: tuple) -> Any:
         return error
     except MemoryError:
         return Failure("there is not enough memory for it")
+    except ImportError:  # a package is missing: so it is for every file
+        raise
+    except Exception as error:  # that no decoder is known to raise; still, the others can be done
+        return Failure(f"{type(error).__name__}: {error}")
 
 
-def _results(files: Sequence[Path], answers: Iterator[Any]) -> Iterator[tuple[Path, Any]]:
+def _results(files: Sequence[Path], give_out: Callable[[Path], Any]) -> Iterator[tuple[Path, Any]]:
     from pebble import ProcessExpired
 
+    waiting, ahead = iter(files), deque()
     for file in files:
+        ahead.extend(map(give_out, islice(waiting, AHEAD - len(ahead))))
         try:
-            answer = next(answers)
+            answer = ahead.popleft().result()
         except ProcessExpired:
             answer = Failure(CRASHED)
         if isinstance(answer, Dl4mirError):
