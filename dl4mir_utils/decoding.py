@@ -509,7 +509,7 @@ def _checked_rate(rate: int) -> int:
 
 
 def _open(path: Path) -> _Reader:
-    if reason := _not_a_file(path):
+    if reason := not_a_file(path):
         raise ValueError(reason)
     try:
         reader = _SoundfileReader(path)
@@ -543,7 +543,7 @@ def _errors_that_name(path: Path) -> Iterator[None]:
         raise AudioDecodeError({str(path): reason}) from error
 
 
-def _not_a_file(path: Path) -> str:
+def not_a_file(path: Path) -> str:
     """Return why there is nothing to decode; "" where there is."""
     if not path.exists():
         return "the file does not exist"

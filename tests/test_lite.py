@@ -147,11 +147,8 @@ def test_a_long_song_is_heard_as_keras_hears_it(tmp_path):
     front_end, ensemble = (detector.model.get_layer(name) for name in ("front_end", "ensemble"))
     log_mel, embedding = front_end(np.pad(audio, (0, -len(audio) % 2048))[np.newaxis, :, np.newaxis])
     wanted = []
-    for first, start, stop in (
-        (0, 0, 376),
-        (313, 376, 689),
-        (577, 689, 1016),
-    ):  # of 439 steps, 63 at an end are context
+    # Of 439 steps, 63 at an end are context, but at the ends of the song.
+    for first, start, stop in ((0, 0, 376), (313, 376, 689), (577, 689, 1016)):
         block = ensemble([log_mel[:, 8 * first : 8 * (first + 439)], embedding[:, first : first + 439]])
         wanted += list(np.ravel(block)[start - first : stop - first])
     np.testing.assert_allclose(song.probability, smooth(np.array(wanted), detector.median_frames), atol=HALF)

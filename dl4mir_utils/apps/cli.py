@@ -389,7 +389,8 @@ def similar(
         from dl4mir_utils.apps.workers import Failure, each_in_process
 
         library = _library(index)
-        with each_in_process(_embed, given, library.path) as results:  # first: an hour of listening would be in vain
+        # First, because an hour of listening to FOLDER would be in vain without them.
+        with each_in_process(_embed, library.unknown(given), library.path) as results:
             for file, failure in results:
                 if isinstance(failure, Failure):
                     raise BadArgumentError(f"{_name(file)}: {failure.reason}")

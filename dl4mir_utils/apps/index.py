@@ -22,6 +22,7 @@ import numpy as np
 from dl4mir_utils.apps.lite import read_card
 from dl4mir_utils.apps.similar import NETWORK, artist, between, direction, file_embedding, unit
 from dl4mir_utils.apps.tag import file_tags
+from dl4mir_utils.decoding import not_a_file
 from dl4mir_utils.errors import AudioDecodeError, BadArgumentError, SoundIndexError
 from dl4mir_utils.paths import cache_root, course_file, sound_files
 
@@ -212,9 +213,18 @@ class SoundIndex:
 
     def known_tags(self, files: Iterable[Path], name: str) -> dict[Path, np.ndarray]:
         """Return what `tags` would, for those files that need not be read for it: unchanged since they were tagged."""
+        return self._known(files, _tags(name))
+
+    def unknown(self, files: Iterable[Path]) -> list[Path]:
+        """Return those files that must be read to be embedded: new, or changed since they were."""
+        files = list(files)
+        known = self._known(files, _embedding())
+        return [file for file in files if file not in known]
+
+    def _known(self, files: Iterable[Path], kind: str) -> dict[Path, np.ndarray]:
         with self._opened() as db:
             query = "SELECT path, size, mtime_ns, vector FROM files JOIN vectors USING (content) WHERE kind = ?"
-            known = {path: (state, vector) for path, *state, vector in db.execute(query, (_tags(name),))}
+            known = {path: (state, vector) for path, *state, vector in db.execute(query, (kind,))}
         found = {}
         for file in files:
             state, vector = known.get(_key(file), (None, b""))
@@ -222,31 +232,15 @@ class SoundIndex:
                 found[file] = np.frombuffer(vector, np.float32)
         return found
 
-    def rewrite(self, file: Path, write: Callable[[Path], None]) -> None:
-        """Let `write` change a file but not its sound, such as its tags; what was heard of it still counts.
-
-        Parameters
-        ----------
-        file : Path
-        write : callable
-            Gets the file. If it raises, the file must be as it was.
-        """
-        before = _state(file)
-        write(file)
-        after = _state(file)
-        with self._opened() as db:
-            query = "SELECT content FROM files WHERE (path, size, mtime_ns) = (?, ?, ?)"
-            heard = db.execute(query, (_key(file), *before)).fetchone()
-        if heard:
-            content = _content(file)
-            with self._opened() as db:
-                copied = "INSERT OR REPLACE INTO vectors SELECT ?, kind, vector FROM vectors WHERE content = ?"
-                db.execute(copied, (content, *heard))
-                db.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", (_key(file), *after, content))
-
     def _vector(self, file: Path, kind: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+        if reason := not_a_file(file):
+            raise AudioDecodeError({str(file): reason})
         state = _state(file)  # from before it is read: if it changes meanwhile, it is read again next time
-        content = _content(file)
+        try:
+            with file.open("rb") as opened:
+                content = hashlib.file_digest(opened, lambda: hashlib.blake2b(digest_size=16)).digest()
+        except OSError as error:
+            raise AudioDecodeError({str(file): f"the file cannot be read: {error.strerror}"}) from error
         with self._opened() as db:
             found = db.execute("SELECT vector FROM vectors WHERE content = ? AND kind = ?", (content, kind)).fetchone()
         vector = np.frombuffer(found[0], np.float32) if found else make()
