@@ -103,6 +103,10 @@ def machine_report() -> MachineReport:
 
 def iterate_checks() -> Iterator[Check]:
     """Yield every check as soon as it is done."""
+    if not any(map(_installed, ("tensorflow", "tensorflow-cpu", "keras", "kapre"))):
+        detail = "only what `dl4mir tag`, `sing` and `similar` need is installed"
+        yield Check("Course", "FAIL", detail, 'To read the notebooks, too: pip install "dl4mir_utils[course]"')
+        return
     sections: list[tuple[str, Callable[[], Iterator[Check]]]] = [
         ("Python", _python),
         ("Packages", _packages),
@@ -177,7 +181,7 @@ def _packages() -> Iterator[Check]:
     locked = locked_versions(lock) if lock.exists() else {}
     wrong = []
     for requirement in map(Requirement, metadata.requires("dl4mir_utils") or []):
-        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": "course"}):
             continue
         # On Linux the CPU build of TensorFlow is another distribution.
         found = _installed(requirement.name) or (requirement.name == "tensorflow" and _installed("tensorflow-cpu"))

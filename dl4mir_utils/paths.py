@@ -21,19 +21,28 @@ def data_root() -> Path:
 def course_file(name: str) -> Path:
     """Return the path of a file that comes with the course, by its name below the folder data.
 
+    An installed package brings some of them along, in itself: the networks that the commands use.
+
     Raises
     ------
     DataNotFoundError
         It is not there.
     """
-    path = data_root() / name
-    if not path.is_file():
-        folder = Path(name).parent.as_posix()
+    path, inside = data_root() / name, Path(__file__).parent / name
+    if path.is_file():
+        return path
+    if inside.is_file():
+        return inside
+    if inside.parent.is_dir():  # so this is an installed package, and such files come with it
         raise DataNotFoundError(
-            f"The course's own data/{name} is not where it should be. Work in a clone of the repository, or copy "
-            f"its folder data/{folder} into the folder that the environment variable DL4MIR_DATA names."
+            f"The installed dl4mir_utils does not hold data/{name}. If it is a .tflite file or the .json beside it, "
+            "install dl4mir_utils again. Anything else is in a clone of the repository: work in one."
         )
-    return path
+    folder = Path(name).parent.as_posix()
+    raise DataNotFoundError(
+        f"The course's own data/{name} is not where it should be. Work in a clone of the repository, or copy "
+        f"its folder data/{folder} into the folder that the environment variable DL4MIR_DATA names."
+    )
 
 
 def cache_root() -> Path:

@@ -89,6 +89,37 @@ def test_every_dependency_has_two_bounds_and_a_reason(requirement):
         assert re.search(line, PYPROJECT, re.MULTILINE), "say in a comment why it is here"
 
 
+def test_what_the_formats_need_comes_with_the_course_too():
+    assert set(EXTRAS["formats"]) <= set(EXTRAS["course"])
+
+
+def test_no_package_is_asked_for_twice():
+    for extra in ("course", "test"):
+        names = [canonicalize_name(Requirement(line).name) for line in [*PROJECT["dependencies"], *EXTRAS[extra]]]
+        assert sorted(names) == sorted(set(names))
+
+
+def test_the_list_of_packages_is_complete():
+    setuptools = tomllib.loads(PYPROJECT)["tool"]["setuptools"]
+    folders = {file.parent for file in (ROOT / "dl4mir_utils").rglob("*.py")}
+    found = {folder.relative_to(ROOT).as_posix().replace("/", ".") for folder in folders}
+    elsewhere = setuptools["package-dir"]
+    assert sorted(setuptools["packages"]) == sorted(found | set(elsewhere))
+    assert all((ROOT / folder).is_dir() for folder in elsewhere.values())
+
+
+def test_colab_gets_what_it_lacks_within_our_bounds(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "tools" / "course"))
+    import notebooks as nbs
+
+    source = nbs.setup_cell(nbs.repository_url(ROOT))
+    asked = [*PROJECT["dependencies"], *EXTRAS["course"]]
+    shown = re.findall(r'^ +"([a-z][^"]*)"(?: \\)?$', source, re.MULTILINE)
+    assert [Requirement(line).name for line in shown] == list(nbs.COLAB_LACKS)
+    assert set(shown) <= set(asked)
+    assert "--no-deps" in source and max(map(len, source.splitlines())) <= 120
+
+
 def test_every_import_is_a_direct_dependency():
     owners = packages_distributions()
     known = {canonicalize_name(requirement.name) for requirement in DEPENDENCIES}
@@ -171,14 +202,13 @@ def test_conda_files_agree_with_pyproject(name):
     assert Version(python.removeprefix("python=") + ".0") in SpecifierSet(PROJECT["requires-python"])
     # Everything that pyproject.toml asks for comes by pip from the lock, not a second time from conda.
     names = {re.split(r"[=<>]", d)[0] for d in conda["dependencies"]}
-    assert names <= {"python", "pip", "ffmpeg"} and "python" in names
+    assert names <= {"python", "pip"} and "python" in names
     assert conda["channels"][0] == "conda-forge"
 
 
 def test_conda_users_install_from_the_lock():
     conda = (ROOT / "environment.yml").read_text(encoding="utf-8")
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert "ffmpeg" in str(yaml.safe_load(conda)["dependencies"])
     commands = re.findall(r"^#   (\S.*)$", conda, re.MULTILINE)
     assert len(commands) == 4 and commands[2].endswith("--no-deps --require-hashes -r requirements.lock")
     for command in commands:
@@ -193,12 +223,41 @@ def test_binder_builds_the_same_environment():
     subprocess.run(["bash", "-n", str(script)], check=True)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Binder is Linux")
+def test_binders_steps_make_a_kernel_of_the_courses_python(tmp_path):
+    """Run the script with a `python` that, asked to set up .venv, puts this Python there."""
+    (tmp_path / "server").mkdir()
+    stub = tmp_path / "server" / "python"
+    stub.write_text(
+        f"""#!/bin/sh
+echo "$*, cache: $PIP_NO_CACHE_DIR" >> calls
+mkdir -p .venv/bin
+printf '#!/bin/sh\\nexec "%s" "$@"\\n' '{sys.executable}' > .venv/bin/python
+chmod +x .venv/bin/python
+"""
+    )
+    stub.chmod(0o755)
+    environment = {"PATH": f"{stub.parent}:{os.environ['PATH']}", "HOME": str(tmp_path)}
+    command = ["bash", str(ROOT / "binder" / "postBuild")]
+    options = {"cwd": tmp_path, "capture_output": True, "text": True}
+    done = subprocess.run(command, env={**environment, "NB_PYTHON_PREFIX": str(tmp_path / "prefix")}, **options)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "calls").read_text() == "tools/course/setup_env.py, cache: 1\n"
+    (kernel,) = (tmp_path / "prefix").rglob("kernel.json")
+    assert kernel.parent == tmp_path / "prefix" / "share" / "jupyter" / "kernels" / "python3"
+    assert json.loads(kernel.read_text())["argv"][0].startswith(str(Path(sys.executable).parent))
+    # Elsewhere than on Binder it says what is missing and installs nothing into the user's folders.
+    elsewhere = subprocess.run(command, env=environment, **options)
+    assert elsewhere.returncode and "NB_PYTHON_PREFIX" in elsewhere.stderr
+
+
 def test_citation():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert {"cff-version", "message", "title", "authors", "license", "version"} <= set(citation)
     assert citation["version"] == PROJECT["version"]
     assert citation["authors"][0]["name"] == PROJECT["authors"][0]["name"]
-    assert set(citation["license"]) == set(PROJECT["license"].split(" AND "))
+    # The package holds musicnn's weights as well, under the licence of its authors.
+    assert set(citation["license"]) == set(PROJECT["license"].split(" AND ")) - {"ISC"}
     assert "repository-code" not in citation and "url" not in citation, "the address stands in pyproject.toml only"
 
 
@@ -351,7 +410,7 @@ def test_other_python_is_made_anew(course, monkeypatch):
 
 def test_too_little_disk(course, monkeypatch):
     monkeypatch.setattr(course.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 10**9}))
-    with pytest.raises(course.SetupError, match=r"about 3 GB, and 1\.0 GB are free"):
+    with pytest.raises(course.SetupError, match=r"about 4 GB, and 1\.0 GB are free"):
         course.main()
     assert not course.VENV.exists()
 

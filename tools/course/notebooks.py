@@ -153,8 +153,16 @@ def badges(repository: str, filename: str) -> str:
     return f"[Read it with sound]({page}) · [Open in Colab]({colab}) · [Open in Binder]({binder})"
 
 
+# What notebooks import and Colab lacks. All else is there; --no-deps keeps Kapre from putting older ones in its place.
+COLAB_LACKS = ("ai-edge-litert", "kapre", "mutagen", "pebble", "voyager")
+
+
 def setup_cell(repository: str) -> str:
     """Source of the cell that fetches the course on Colab; the packages are those that Colab lacks."""
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))["project"]
+    asked = [*project["dependencies"], *project["optional-dependencies"]["course"]]
+    lines = {re.match(r"[\w.-]+", line)[0]: line for line in asked}
+    packages = " \\\n      ".join(f'"{lines[name]}"' for name in COLAB_LACKS)
     return (
         "# On Colab this fetches the course and installs what Colab lacks.\n"
         "# Anywhere else it does nothing.\n"
@@ -164,7 +172,7 @@ def setup_cell(repository: str) -> str:
         "    %cd /content\n"
         f"    !git clone --depth 1 {repository} course\n"
         "    %cd course/notebooks\n"
-        '    %pip install --no-deps "kapre>=0.4.1,<0.5" "voyager>=2.1,<3"\n'
+        f"    %pip install --no-deps \\\n      {packages}\n"
         '    sys.path.insert(0, "..")'
     )
 

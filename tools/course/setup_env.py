@@ -25,7 +25,7 @@ VENV = ROOT / ".venv"
 STAMP = VENV / "dl4mir.json"
 VENV_PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 VERSIONS = ("3.12", "3.13", "3.11")  # in the order in which they are looked for; the same range as in pyproject.toml
-DISK_GB = {"requirements.lock": 3, "requirements-gpu.lock": 9}
+DISK_GB = {"requirements.lock": 4, "requirements-gpu.lock": 9}
 
 PROBE = (
     "import platform, struct, sys;"
