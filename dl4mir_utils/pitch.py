@@ -20,10 +20,10 @@ def cqt_frequencies() -> np.ndarray:
 def cqt_frames(audio: np.ndarray, sample_rate: int = 16000) -> np.ndarray:
     """Return a constant-Q transform: 36 bins a semitone apart from A3 (220 Hz), in decibels, scaled frame by frame.
 
-    Each bin looks at 2 / (2^(1/12) - 1) = 33.6 periods of its own frequency, 153 ms of sound at 220 Hz and 20 ms at
-    1661 Hz (J. C. Brown, Calculation of a constant Q spectral transform, JASA 89(1), 1991; the factor 2 is librosa's
-    filter_scale). In each frame the weakest bin becomes 0 and the strongest 1, linear in dB; bins more than 80 dB
-    below the strongest are taken as 80 dB below it. A silent frame is all zeros.
+    Each bin looks at 2 (2^(1/6) + 1) / (2^(1/6) - 1) = 34.7 periods of its own frequency, 158 ms of sound at 220 Hz
+    and 21 ms at 1661 Hz (J. C. Brown, Calculation of a constant Q spectral transform, JASA 89(1), 1991; the first
+    factor 2 is librosa's filter_scale). In each frame the weakest bin becomes 0 and the strongest 1, linear in dB; bins
+    more than 80 dB below the strongest are taken as 80 dB below it. A silent frame is all zeros.
 
     Parameters
     ----------
