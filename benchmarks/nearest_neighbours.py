@@ -32,7 +32,7 @@ import voyager
 from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import threadpool_limits
 
-from dl4mir_utils.apps.similar import SoundIndex
+from dl4mir_utils.apps.index import SoundIndex
 from dl4mir_utils.data import load, load_audio
 from dl4mir_utils.features import clip_features
 
@@ -203,13 +203,13 @@ def library(count=12):
                     audio = load_audio(paths[(21 * number + clip) % len(paths)], 44100)
                     song.write(np.stack([audio, audio], axis=1))
         index = SoundIndex(Path(place, "index.dl4mir"))
-        index.embed(paths[-1])  # loads the network
+        index.add(paths[-1])  # loads the network
         for what in ("new", "known"):
             clock, cpu = time.perf_counter(), time.process_time()
             new = index.update(folder).new
             for file in new:
                 index.add(file)
-            index.nearest(paths[-1], folder)
+            index.nearest([paths[-1]], folder)
             clock, cpu = time.perf_counter() - clock, time.process_time() - cpu
             rate = f", {60 * count / clock:.0f} a minute" if new else ""
             print(f"{count} {what} sounds: {clock:.3f} s by the clock{rate}; {cpu:.3f} s of processor time")

@@ -4,7 +4,6 @@ import stat
 import sys
 from pathlib import Path
 
-import keras
 import mutagen
 import numpy as np
 import pytest
@@ -12,53 +11,85 @@ import soundfile
 from mutagen.id3 import APIC, COMM, ID3, TDRC, TIT2, TPE1, TXXX, TYER
 from mutagen.mp3 import MP3
 
-from dl4mir_utils import AudioDecodeError, BadArgumentError, tagging
+from dl4mir_utils import AudioDecodeError, BadArgumentError, decoding
+from dl4mir_utils.apps import tag
 
 RATE = 16000
 
 
+BEYOND = 256  # samples, mirrored at either end
+
+
 @pytest.fixture
-def mean_of_square():
-    """A "tagger" whose one tag is the mean square of its window."""
-    audio = keras.Input((None, 1))
-    return keras.Model(audio, keras.layers.GlobalAveragePooling1D()(audio * audio))
+def windows_heard(monkeypatch):
+    """The windows that were heard; the "tagger" has one tag, the mean square of its window."""
+    heard = []
+
+    def tagger(signature, audio):
+        assert signature == "window" and audio.shape == (1, 48128, 1) and audio.dtype == np.float32
+        heard.append(audio[0, :, 0].copy())
+        return {"tags": np.mean(audio**2, axis=(1, 2), dtype=np.float32)[np.newaxis]}
+
+    tagger.card = {"sample_rate_hz": RATE, "window_samples": 48128}
+    monkeypatch.setattr(tag, "network", lambda name, threads: tagger)
+    return heard
 
 
-def test_file_tags_are_the_mean_over_windows_of_any_number_of_blocks(tmp_path, monkeypatch, mean_of_square):
+@pytest.mark.parametrize("sizes", [(1000,), (3, 1, 257), (10**6,), (60, 61, 59)])
+@pytest.mark.parametrize("samples", [1, 2, 255, 256, 257, 300, 488, 489, 900, 988, 989, 1489, 1500, 5000, 5488, 5489])
+def test_windows_are_those_of_the_mirrored_whole(samples, sizes):
+    length, hop = 1000, 500
+    audio = np.random.default_rng(samples).uniform(-1, 1, samples).astype(np.float32)
+    edges = [edge for edge in np.cumsum(sizes * samples)[: samples + 1] if edge < samples]
+    found = list(tag.windows(np.split(audio, edges), length, hop))
+    mirrored = np.pad(audio, BEYOND, mode="reflect")
+    mirrored = np.pad(mirrored, (0, max(0, length - len(mirrored))))
+    wanted = [mirrored[start : start + length] for start in range(0, len(mirrored) - length + 1, hop)]
+    np.testing.assert_array_equal(found, wanted)
+
+
+def test_without_audio_there_is_no_window():
+    assert list(tag.windows([], 1000, 500)) == []
+
+
+def test_file_tags_are_the_mean_over_windows_of_any_number_of_blocks(tmp_path, monkeypatch, windows_heard):
     rng = np.random.default_rng(0)
     audio = rng.uniform(-1, 1, 20 * RATE) * np.repeat(np.linspace(0.1, 1, 20), RATE)
     soundfile.write(tmp_path / "song.wav", audio, RATE, "FLOAT")
-    whole = tagging.file_tags(tmp_path / "song.wav", mean_of_square)
+    whole = tag.file_tags(tmp_path / "song.wav", "stub")
     assert whole.shape == (1,) and whole.dtype == np.float32
     # Six windows of 3 s; the last 2 s are not heard.
-    assert whole[0] == pytest.approx(np.mean(audio[: 18 * RATE] ** 2), rel=0.005)
-    monkeypatch.setattr(tagging, "BLOCK_S", 6)
-    longest = []
-    load = tagging.load_audio
-    monkeypatch.setattr(tagging, "load_audio", lambda *given: longest.append(len(load(*given))) or load(*given))
-    assert tagging.file_tags(tmp_path / "song.wav", mean_of_square) == pytest.approx(whole, rel=0.005)
-    assert longest == [6 * RATE] * 3  # what is in memory at a time; the last block, of 2 s, holds no window
-    soundfile.write(tmp_path / "song.wav", audio[: 6 * RATE + 100], RATE, "FLOAT")
-    assert tagging.file_tags(tmp_path / "song.wav", mean_of_square) == pytest.approx(
-        np.mean(audio[: 6 * RATE] ** 2), rel=0.005
-    )
+    assert len(windows_heard) == 6 and whole[0] == pytest.approx(np.mean(audio[: 18 * RATE] ** 2), rel=0.005)
+    once = list(windows_heard)
+    windows_heard.clear()
+    monkeypatch.setattr(decoding, "BLOCK_SAMPLES", 7001)
+    np.testing.assert_array_equal(tag.file_tags(tmp_path / "song.wav", "stub"), whole)
+    np.testing.assert_array_equal(windows_heard, once)
+    # At another rate it goes through the resampler, block by block as in one piece.
+    soundfile.write(tmp_path / "song.wav", audio, 44100, "FLOAT")
+    found = tag.file_tags(tmp_path / "song.wav", "stub")
+    monkeypatch.setattr(decoding, "BLOCK_SAMPLES", 2**20)
+    np.testing.assert_allclose(found, tag.file_tags(tmp_path / "song.wav", "stub"), atol=1e-6)
 
 
 @pytest.mark.parametrize("samples", [1, 700, 3 * RATE - 1, 3 * RATE])
-def test_short_files_get_silence_added(tmp_path, mean_of_square, samples):
+def test_short_files_get_silence_added(tmp_path, windows_heard, samples):
     soundfile.write(tmp_path / "short.wav", np.full(samples, 0.5), RATE, "FLOAT")
-    given = tagging.file_tags(tmp_path / "short.wav", mean_of_square)
-    # A window is 3.008 s long; `taggram` mirrors 16 ms at both ends of the file.
+    given = tag.file_tags(tmp_path / "short.wav", "stub")
+    # A window is 3.008 s long; 16 ms are mirrored at both ends of the file.
     assert given[0] == pytest.approx(0.25 * min(samples + 512, 48128) / 48128, rel=1e-3)
 
 
-def test_what_cannot_be_tagged(tmp_path, mean_of_square):
+def test_what_cannot_be_tagged(tmp_path, windows_heard):
     with pytest.raises(AudioDecodeError, match="does not exist"):
-        tagging.file_tags(tmp_path / "none.wav", mean_of_square)
+        tag.file_tags(tmp_path / "none.wav", "stub")
     for name, level, said in [("silence.wav", 0.0, "only silence"), ("nan.wav", np.nan, "finite")]:
         soundfile.write(tmp_path / name, np.full(RATE, level), RATE, "FLOAT")
         with pytest.raises(BadArgumentError, match=said):
-            tagging.file_tags(tmp_path / name, mean_of_square)
+            tag.file_tags(tmp_path / name, "stub")
+    soundfile.write(tmp_path / "tiny.wav", np.ones(1), 192_000)  # nothing is left of it at 16 kHz
+    with pytest.raises(AudioDecodeError, match="holds no sound"):
+        tag.file_tags(tmp_path / "tiny.wav", "stub")
 
 
 def write_sound(path):
@@ -116,10 +147,10 @@ def tags_of(path):
     else:
         tags = sound.tags or []
     if isinstance(tags, ID3):
-        ours = tags.pop(f"TXXX:{tagging.FIELD}", None)
+        ours = tags.pop(f"TXXX:{tag.FIELD}", None)
         return sorted(map(repr, tags.values())), tags.version, ours and list(ours.text)
-    ours = [value for key, value in tags if key == tagging.FIELD]
-    return [pair for pair in tags if pair[0] != tagging.FIELD], getattr(tags, "vendor", None), ours or None
+    ours = [value for key, value in tags if key == tag.FIELD]
+    return [pair for pair in tags if pair[0] != tag.FIELD], getattr(tags, "vendor", None), ours or None
 
 
 KINDS = [
@@ -142,7 +173,7 @@ def test_tags_are_written_and_nothing_else_changes(tmp_path, name, kind):
     others, version, ours = tags_of(path)
     assert ours is None and (len(others) >= 3 or "without" in kind or kind in ("mp3 v1", "opus"))
     for tags in (["guitar", "no vocals", "slow"], ["techno"]):
-        tagging.write_tags(path, tags)
+        tag.write_tags(path, tags)
         np.testing.assert_array_equal(soundfile.read(path)[0], sound[0])
         now, version_now, ours = tags_of(path)
         assert ours == ["; ".join(tags)] and now == others
@@ -161,7 +192,7 @@ def test_tags_are_written_and_nothing_else_changes(tmp_path, name, kind):
 def test_a_link_stays_a_link(tmp_path):
     write_sound(tmp_path / "song.flac")
     (tmp_path / "link.flac").symlink_to("song.flac")
-    tagging.write_tags(tmp_path / "link.flac", ["rock"])
+    tag.write_tags(tmp_path / "link.flac", ["rock"])
     assert (tmp_path / "link.flac").is_symlink() and tags_of(tmp_path / "song.flac")[2] == ["rock"]
 
 
@@ -185,19 +216,19 @@ def test_a_failure_leaves_the_file_as_it_was(tmp_path, monkeypatch, where, what,
     before = path.read_bytes()
     monkeypatch.setattr(where, what if "mkstemp" not in where and "copy2" not in where else lambda *_, **__: refuse())
     with pytest.raises(BadArgumentError, match=said):
-        tagging.write_tags(path, ["rock"])
+        tag.write_tags(path, ["rock"])
     assert path.read_bytes() == before and [path.name for path in tmp_path.iterdir()] == ["song.mp3"]
 
 
 def test_files_that_sound_different_are_told_apart(tmp_path):
-    audio = np.random.default_rng(0).uniform(-1, 1, 2 * tagging.COMPARED + 5)
+    audio = np.random.default_rng(0).uniform(-1, 1, 2 * tag.COMPARED + 5)
     paths = [tmp_path / f"{number}.wav" for number in range(4)]
     changed = audio.copy()
     changed[-1] += 0.01
     for path, samples in zip(paths, (audio, audio, changed, audio[:-5]), strict=True):
         soundfile.write(path, samples, RATE, "FLOAT")
-    assert [tagging._same_samples(paths[0], path) for path in paths] == [True, True, False, False]
-    assert not tagging._same_samples(paths[3], paths[0])
+    assert [tag._same_samples(paths[0], path) for path in paths] == [True, True, False, False]
+    assert not tag._same_samples(paths[3], paths[0])
 
 
 def test_files_without_a_place_for_tags_are_refused(tmp_path):
@@ -205,9 +236,9 @@ def test_files_without_a_place_for_tags_are_refused(tmp_path):
     write_sound(path)
     before = path.read_bytes()
     with pytest.raises(BadArgumentError, match="not MP3, Ogg, FLAC, WAV or AIFF"):
-        tagging.write_tags(path, ["rock"])
+        tag.write_tags(path, ["rock"])
     with pytest.raises(BadArgumentError, match="No such file"):
-        tagging.write_tags(Path(tmp_path / "none.mp3"), ["rock"])
+        tag.write_tags(Path(tmp_path / "none.mp3"), ["rock"])
     assert path.read_bytes() == before and [path.name for path in tmp_path.iterdir()] == ["song.au"]
 
 
@@ -220,5 +251,5 @@ def test_old_tags_that_would_change_are_refused(tmp_path):
     path.write_bytes(path.read_bytes().replace("Café".encode(), b"Caf\xe9!"))  # Latin-1, as some old programs wrote
     before = path.read_bytes()
     with pytest.raises(BadArgumentError, match="UTF-8"):
-        tagging.write_tags(path, ["rock"])
+        tag.write_tags(path, ["rock"])
     assert path.read_bytes() == before

@@ -232,15 +232,33 @@ class SoundIndex:
                 found[file] = np.frombuffer(vector, np.float32)
         return found
 
+    def rewrite(self, file: Path, write: Callable[[Path], None]) -> None:
+        """Let `write` change a file but not its sound, such as its tags; what was heard of it still counts.
+
+        Parameters
+        ----------
+        file : Path
+        write : callable
+            Gets the file. If it raises, the file must be as it was.
+        """
+        before = _state(file)
+        write(file)
+        after = _state(file)
+        with self._opened() as db:
+            query = "SELECT content FROM files WHERE (path, size, mtime_ns) = (?, ?, ?)"
+            heard = db.execute(query, (_key(file), *before)).fetchone()
+        if heard:
+            content = _content(file)
+            with self._opened() as db:
+                copied = "INSERT OR REPLACE INTO vectors SELECT ?, kind, vector FROM vectors WHERE content = ?"
+                db.execute(copied, (content, *heard))
+                db.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", (_key(file), *after, content))
+
     def _vector(self, file: Path, kind: str, make: Callable[[], np.ndarray]) -> np.ndarray:
         if reason := not_a_file(file):
             raise AudioDecodeError({str(file): reason})
         state = _state(file)  # from before it is read: if it changes meanwhile, it is read again next time
-        try:
-            with file.open("rb") as opened:
-                content = hashlib.file_digest(opened, lambda: hashlib.blake2b(digest_size=16)).digest()
-        except OSError as error:
-            raise AudioDecodeError({str(file): f"the file cannot be read: {error.strerror}"}) from error
+        content = _content(file)
         with self._opened() as db:
             found = db.execute("SELECT vector FROM vectors WHERE content = ? AND kind = ?", (content, kind)).fetchone()
         vector = np.frombuffer(found[0], np.float32) if found else make()

@@ -139,6 +139,7 @@ def artist(path: Path) -> str:
 
     try:
         tags = mutagen.File(path, easy=True)
-        return str(tags["artist"][0]).strip().casefold() if tags and tags.get("artist") else ""
+        names = tags and (tags.get("artist") or tags.get("TPE1"))  # of WAV and AIFF, mutagen knows no easy names
+        return str(names[0]).strip().casefold() if names else ""
     except Exception:  # mutagen raises many kinds of error on damaged tags; the song is as good without
         return ""

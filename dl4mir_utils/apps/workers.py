@@ -3,17 +3,18 @@
 import multiprocessing
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from itertools import islice
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from dl4mir_utils.errors import AudioDecodeError, BadArgumentError, Dl4mirError
 
 CRASHED = "the decoder crashed on it: the file is damaged"
-AHEAD = 100  # files that are given out before the first of them is answered: a long one keeps nobody waiting
+AHEAD = 100  # answers that may wait for the one before them: a long file keeps nobody waiting, and memory is bounded
 
 
 class Failure(NamedTuple):
@@ -53,48 +54,61 @@ def each_in_process(
     Dl4mirError
         Something other than a file is wrong, such as a network that is missing.
     """
-    if not files:
-        yield iter(())
-        return
-    from pebble import ProcessPool
-
     processes = min(cores(), len(files))
-    threads = max(1, cores() // processes)
-    # Spawned, not forked: the pool's own threads may hold locks while a process is copied.
-    pool = ProcessPool(processes, initializer=_start, context=multiprocessing.get_context("spawn"))
-
-    def give_out(file: Path) -> Any:
-        with _interrupts_held():  # the first starts the pool
-            return pool.schedule(_guarded, (work, file, threads, settings))
-
+    workers: list[_Worker] = []
     try:
-        yield _results(files, give_out)
-        pool.close()
+        yield _results(work, files, settings, processes, workers)
     finally:
-        pool.stop()
-        pool.join()
+        for worker in workers:
+            worker.stop()
+
+
+class _Worker:
+    """A process that does one call after the other."""
+
+    def __init__(self) -> None:
+        # Spawned, not forked: a fork would copy locks that threads of this process hold.
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        with _interrupts_held():
+            self._process.start()
+        theirs.close()  # theirs alone: when the process ends, however it does, ours tells of it
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.join()
+        self.connection.close()
 
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Keep Ctrl-C from processes and threads that start meanwhile, for good, and from this thread until the end."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
+    """Keep Ctrl-C from processes that start meanwhile, for good, and from this one until the end."""
+    if not hasattr(signal, "pthread_sigmask") or threading.current_thread() is not threading.main_thread():
         yield
         return
     from multiprocessing.resource_tracker import ensure_running
 
     ensure_running()  # where it is not yet, it would be started later, and then lets signals through
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    came = []  # to another thread, which no mask of this one keeps from interrupting this one
+    handler = signal.signal(signal.SIGINT, lambda *_: came.append(True))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # which new processes inherit
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, handler)
+        if came:
+            signal.raise_signal(signal.SIGINT)
 
 
-def _start() -> None:
+def _serve(calls: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
-    # What decoders write about damaged files; Python's own errors come back through the pool.
+    # What decoders write about damaged files; Python's own errors go back through the connection.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    with suppress(EOFError, OSError):  # the parent is gone
+        while True:
+            calls.send(_guarded(*calls.recv()))
 
 
 def _guarded(work: Callable[..., Any], file: Path, threads: int, settings: tuple) -> Any:
@@ -102,27 +116,47 @@ def _guarded(work: Callable[..., Any], file: Path, threads: int, settings: tuple
         return work(file, threads, *settings)
     except (AudioDecodeError, BadArgumentError) as error:
         return Failure(in_one_line(error))
-    except Dl4mirError as error:
+    except (Dl4mirError, ImportError) as error:  # what is missing is missing for every file
         return error
     except MemoryError:
         return Failure("there is not enough memory for it")
-    except ImportError:  # a package is missing: so it is for every file
-        raise
     except Exception as error:  # that no decoder is known to raise; still, the others can be done
         return Failure(f"{type(error).__name__}: {error}")
 
 
-def _results(files: Sequence[Path], give_out: Callable[[Path], Any]) -> Iterator[tuple[Path, Any]]:
-    from pebble import ProcessExpired
-
-    waiting, ahead = iter(files), deque()
-    for file in files:
-        ahead.extend(map(give_out, islice(waiting, AHEAD - len(ahead))))
-        try:
-            answer = ahead.popleft().result()
-        except ProcessExpired:
-            answer = Failure(CRASHED)
-        if isinstance(answer, Dl4mirError):
+def _results(
+    work: Callable[..., Any], files: Sequence[Path], settings: tuple, processes: int, workers: list[_Worker]
+) -> Iterator[tuple[Path, Any]]:
+    threads = max(1, cores() // max(1, processes))
+    waiting = deque(enumerate(files))
+    idle: list[_Worker] = []
+    busy: dict[Connection, tuple[_Worker, int]] = {}
+    answers: dict[int, Any] = {}
+    for place, file in enumerate(files):
+        while True:
+            while waiting and waiting[0][0] < place + AHEAD and len(busy) < processes:
+                if not idle:
+                    idle.append(_Worker())
+                    workers.append(idle[-1])
+                worker, (number, path) = idle.pop(), waiting.popleft()
+                with suppress(OSError):  # it has ended meanwhile, which the answer will tell
+                    worker.connection.send((work, path, threads, settings))
+                busy[worker.connection] = worker, number
+            # Also where the answer is there: who is done gets the next file before this one is looked at.
+            ready = wait(list(busy), 0 if place in answers else None)
+            if not ready:
+                break
+            for connection in ready:
+                worker, number = busy.pop(connection)
+                try:
+                    answers[number] = connection.recv()
+                    idle.append(worker)
+                except (EOFError, OSError):
+                    answers[number] = Failure(CRASHED)
+                    workers.remove(worker)
+                    worker.stop()
+        answer = answers.pop(place)
+        if isinstance(answer, Exception):
             raise answer
         yield file, answer
 

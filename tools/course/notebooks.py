@@ -154,7 +154,7 @@ def badges(repository: str, filename: str) -> str:
 
 
 # What notebooks import and Colab lacks. All else is there; --no-deps keeps Kapre from putting older ones in its place.
-COLAB_LACKS = ("ai-edge-litert", "kapre", "mutagen", "pebble", "voyager")
+COLAB_LACKS = ("ai-edge-litert", "kapre", "mutagen", "voyager")
 
 
 def setup_cell(repository: str) -> str:
