@@ -1,5 +1,6 @@
 # Every target works in .venv, which the first one that needs it sets up (tools/course/setup_env.py).
 # Variables: ONLY=05b (one notebook)  GPU=1 (TensorFlow for NVIDIA cards)  PYTHON=python3.12 (which Python)
+# PORT=8765 (of make show)
 
 ifeq ($(OS),Windows_NT)
   PY := .venv/Scripts/python.exe
@@ -20,8 +21,10 @@ export MPLCONFIGDIR := $(CURDIR)/.home/matplotlib
 # JupyterLab's question whether to fetch news, answered: a course that works offline asks for nothing.
 NEWS := $(JUPYTERLAB_SETTINGS_DIR)/@jupyterlab/apputils-extension
 
+PORT := 8765
+
 .DEFAULT_GOAL := help
-.PHONY: help course lab doctor test render lock clean env
+.PHONY: help course show lab doctor test render lock clean env
 
 help: ## show this list
 	@echo "Deep learning for music information retrieval: a notebook course"
@@ -32,6 +35,11 @@ help: ## show this list
 
 course: env ## run every notebook and write the HTML course, build/course/index.html (ONLY=05b: one)
 	@"$(PY)" tools/course/course.py run $(if $(ONLY),--only $(ONLY))
+
+show: env ## open the HTML course in the browser, from a server for this machine alone (PORT=8765)
+	@test -f build/course/index.html || { echo "There is no HTML course yet: run make course first." >&2; exit 1; }
+	@{ sleep 1; "$(PY)" -m webbrowser -t http://127.0.0.1:$(PORT)/; } >/dev/null & \
+	  "$(PY)" -m http.server --bind 127.0.0.1 --directory build/course $(PORT)
 
 lab: env ## open JupyterLab on the first notebook
 	@mkdir -p "$(NEWS)" && echo '{"fetchNews": "false"}' > "$(NEWS)/notification.jupyterlab-settings"

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -169,3 +171,19 @@ def test_what_decoders_write_is_not_shown(capfd):
 
 def test_cores_are_those_that_may_be_used():
     assert 1 <= cores() <= os.cpu_count()
+
+
+def test_no_file_is_blamed_where_no_process_starts():
+    """A program on standard input cannot be started a second time."""
+    code = (
+        "from pathlib import Path\n"
+        "from dl4mir_utils import Dl4mirError\n"
+        "from dl4mir_utils.apps.workers import each_in_process\n"
+        "try:\n"
+        "    with each_in_process(print, [Path('a.wav')]) as results:\n"
+        "        list(results)\n"
+        "except Dl4mirError as error:\n"
+        "    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-"], input=code, capture_output=True, text=True, timeout=60)
+    assert done.stdout.startswith("A process to read the files in could not be started.")

@@ -14,6 +14,11 @@ from typing import Any, NamedTuple
 from dl4mir_utils.errors import AudioDecodeError, BadArgumentError, Dl4mirError
 
 CRASHED = "the decoder crashed on it: the file is damaged"
+NOT_STARTED = (
+    "A process to read the files in could not be started. Call this from a program in a file, below "
+    '`if __name__ == "__main__":`, or from a notebook.'
+)
+READY = "ready"  # what a process says first
 AHEAD = 100  # answers that may wait for the one before them: a long file keeps nobody waiting, and memory is bounded
 
 
@@ -74,6 +79,7 @@ class _Worker:
         with _interrupts_held():
             self._process.start()
         theirs.close()  # theirs alone: when the process ends, however it does, ours tells of it
+        self.ready = False
 
     def stop(self) -> None:
         self._process.kill()
@@ -107,6 +113,7 @@ def _serve(calls: Connection) -> None:
     # What decoders write about damaged files; Python's own errors go back through the connection.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     with suppress(EOFError, OSError):  # the parent is gone
+        calls.send(READY)
         while True:
             calls.send(_guarded(*calls.recv()))
 
@@ -147,14 +154,22 @@ def _results(
             if not ready:
                 break
             for connection in ready:
-                worker, number = busy.pop(connection)
+                worker, number = busy[connection]
                 try:
-                    answers[number] = connection.recv()
-                    idle.append(worker)
+                    answer = connection.recv()
                 except (EOFError, OSError):
-                    answers[number] = Failure(CRASHED)
+                    if not worker.ready:  # no file is to blame for that
+                        raise Dl4mirError(NOT_STARTED) from None
+                    answer = Failure(CRASHED)
                     workers.remove(worker)
                     worker.stop()
+                else:
+                    if not worker.ready:
+                        worker.ready = True
+                        continue
+                    idle.append(worker)
+                del busy[connection]
+                answers[number] = answer
         answer = answers.pop(place)
         if isinstance(answer, Exception):
             raise answer

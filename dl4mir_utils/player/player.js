@@ -219,16 +219,25 @@ function heatTrack(track, { label }) {
   const named = values.columns <= LABELLED_ROWS;
   const levels = track.diverging ? ["below", "middle", "above"] : ["low", "mid", "high"];
   const now = label.appendChild(make("div", { class: "d-now" }));
+  const list = make("ol", { style: `--row:${ROW_PX}px` });
   if (named) {
     // Row 0 is drawn at the bottom, so the list of names runs backwards.
-    const names = [...track.labels].reverse().map((text) => make("li", { text, title: text }));
     label.classList.add("d-rows-named");
-    label.append(make("ol", { style: `--row:${ROW_PX}px` }, ...names));
+    list.append(...[...track.labels].reverse().map((text) => make("li", { text, title: text })));
+    label.append(list);
   }
   return {
     values,
     height: named ? Math.max(values.columns * ROW_PX, 45) : Math.min(260, Math.max(120, values.columns * 5)),
-    draw: (view) => drawMatrix(view, values, palette(levels.map((level) => view.ink(`--d-heat-${level}`)))),
+    draw(view) {
+      drawMatrix(view, values, palette(levels.map((level) => view.ink(`--d-heat-${level}`))));
+      if (!named || list.offsetWidth) return;
+      // On a narrow page the list beside the picture is hidden: the names stand in it.
+      values.labels.forEach((text, row) => {
+        const y = view.height * (1 - (row + 0.5) / values.columns);
+        write(view, text, 4 * view.scale, y, view.ink("--d-ink"), view.ink("--d-paper"));
+      });
+    },
     update: (time) => say(now, values.strongest(time, named ? 1 : 3) || "–"),
     spoken: (time) => values.strongest(time, 2),
   };
@@ -333,6 +342,8 @@ function barsTrack(track, { body }) {
   };
 }
 
+barsTrack.below = true; // the time axis
+
 const TRACKS = { mel: melTrack, heat: heatTrack, curve: curveTrack, segments: segmentTrack, bars: barsTrack };
 
 /** Jupyter, VS Code and Colab say their theme in different places; elsewhere the system's choice holds. */
@@ -382,27 +393,37 @@ function mount(host, content, address) {
     class: "dl4mir-player", tabindex: 0, role: "group", "aria-label": `Player: ${content.title || "sound"}. ${content.description}`,
     "data-lm-suppress-shortcuts": "true", // JupyterLab leaves the keys to the player
   }, head, controls, stage, help, live);
-  stage.append(plots);
 
-  const canvases = [];
-  const tracks = content.tracks.map((track) => {
+  const axis = make("canvas", { class: "d-axis", "aria-hidden": "true" });
+  const axisLabel = make("div", { class: "d-label d-note", text: "time" });
+  axis.style.height = "22px";
+  seekable(axis);
+  let rows = []; // what belongs to a track: { track, row, label, canvas } or { track, row, section }
+
+  /** Make what shows a track. */
+  function rowOf(track) {
     const label = make("div", { class: "d-label" }, make("div", { class: "d-track-name", text: track.name }));
-    if (track.kind === "bars") {
+    if (TRACKS[track.kind].below) {
       const body = make("div", { class: "d-body" });
-      stage.append(make("section", { class: "d-classes", "aria-label": track.summary }, label, body));
-      return TRACKS.bars(track, { label, body });
+      const section = make("section", { class: "d-classes", "aria-label": track.summary }, label, body);
+      return { track, section, row: TRACKS[track.kind](track, { label, body }) };
     }
     const row = TRACKS[track.kind](track, { label });
     const canvas = make("canvas", { role: "img", "aria-label": track.summary });
     canvas.style.height = `${row.height}px`;
-    plots.append(label, canvas);
-    canvases.push([canvas, row]);
-    return row;
-  });
-  const axis = make("canvas", { class: "d-axis", "aria-hidden": "true" });
-  axis.style.height = "22px";
-  plots.append(make("div", { class: "d-label d-note", text: "time" }), axis);
-  canvases.push([axis, { draw: drawTimeAxis }]);
+    seekable(canvas);
+    return { track, label, canvas, row };
+  }
+
+  /** Show these tracks, and keep what is there of those that were shown before: more may be known of some by now. */
+  function setTracks(tracks) {
+    const before = new Map(rows.map((each) => [each.track, each]));
+    rows = tracks.map((track) => before.get(track) ?? rowOf(track));
+    const upper = rows.filter((each) => each.canvas);
+    plots.replaceChildren(cursor, ...upper.flatMap(({ label, canvas }) => [label, canvas]), axisLabel, axis);
+    stage.replaceChildren(plots, ...rows.filter((each) => each.section).map(({ section }) => section));
+    drawAll();
+  }
 
   function drawAll() {
     const scale = devicePixelRatio || 1;
@@ -412,7 +433,8 @@ function mount(host, content, address) {
     const style = getComputedStyle(root);
     const ink = (name) => style.getPropertyValue(name).trim();
     const x = (seconds) => ((seconds - view.from) / (view.to - view.from)) * width;
-    for (const [canvas, row] of canvases) {
+    for (const { canvas, row } of [...rows, { canvas: axis, row: { draw: drawTimeAxis } }]) {
+      if (!canvas) continue;
       const height = Math.round(canvas.clientHeight * scale);
       Object.assign(canvas, { width, height }); // also clears it
       row.draw({ ctx: canvas.getContext("2d"), width, height, scale, ...view, x, ink });
@@ -429,7 +451,7 @@ function mount(host, content, address) {
     cursor.hidden = share < 0 || share > 1;
     say(time, `${clock(now)} / ${clock(duration)}`);
     slider.value = now;
-    for (const track of tracks) track.update?.(now);
+    for (const { row } of rows) row.update?.(now);
     if (!audio.paused && performance.now() - spokenAt > SPOKEN_EVERY_MS) speak();
   }
 
@@ -442,7 +464,7 @@ function mount(host, content, address) {
   function speak() {
     spokenAt = performance.now();
     const now = audio.currentTime;
-    const values = tracks.map((track, i) => [content.tracks[i].name, track.spoken?.(now)]).filter(([, value]) => value);
+    const values = rows.map(({ track, row }) => [track.name, row.spoken?.(now)]).filter(([, value]) => value);
     say(live, [spokenTime(now), ...values.map((pair) => pair.join(": "))].join("; "));
     slider.setAttribute("aria-valuetext", spokenTime(now));
   }
@@ -505,6 +527,27 @@ function mount(host, content, address) {
     0: () => zoom(Infinity),
   };
 
+  /** Let pointer and wheel move the sound and the view; these listeners go away with the canvas. */
+  function seekable(canvas) {
+    canvas.addEventListener("pointerdown", (event) => {
+      if (event.button) return;
+      canvas.setPointerCapture(event.pointerId);
+      root.focus({ preventScroll: true });
+      seek(timeAt(event));
+    });
+    canvas.addEventListener("pointermove", (event) => canvas.hasPointerCapture(event.pointerId) && seek(timeAt(event)));
+    // The wheel alone scrolls the page; with Ctrl (or two fingers) it zooms, sideways it moves the view.
+    canvas.addEventListener("wheel", (event) => {
+      const sideways = event.shiftKey ? event.deltaY || event.deltaX : event.deltaX;
+      if (event.ctrlKey) zoom(event.deltaY > 0 ? 1.25 : 0.8, timeAt(event));
+      else if (Math.abs(sideways) > Math.abs(event.shiftKey ? 0 : event.deltaY)) {
+        const step = (sideways / axis.clientWidth) * (view.to - view.from);
+        show(view.from + step, view.to + step);
+      } else return;
+      event.preventDefault();
+    }, { passive: false });
+  }
+
   for (const type of ["play", "pause", "ended"]) listen(audio, type, playChanged);
   listen(audio, "seeked", () => { update(); if (audio.paused) speak(); });
   listen(document, "dl4mir-play", (event) => event.detail !== root && audio.pause());
@@ -518,25 +561,6 @@ function mount(host, content, address) {
     event.stopPropagation();
     key(event.shiftKey);
   });
-  for (const [canvas] of canvases) {
-    listen(canvas, "pointerdown", (event) => {
-      if (event.button) return;
-      canvas.setPointerCapture(event.pointerId);
-      root.focus({ preventScroll: true });
-      seek(timeAt(event));
-    });
-    listen(canvas, "pointermove", (event) => canvas.hasPointerCapture(event.pointerId) && seek(timeAt(event)));
-    // The wheel alone scrolls the page; with Ctrl (or two fingers) it zooms, sideways it moves the view.
-    listen(canvas, "wheel", (event) => {
-      const sideways = event.shiftKey ? event.deltaY || event.deltaX : event.deltaX;
-      if (event.ctrlKey) zoom(event.deltaY > 0 ? 1.25 : 0.8, timeAt(event));
-      else if (Math.abs(sideways) > Math.abs(event.shiftKey ? 0 : event.deltaY)) {
-        const step = (sideways / axis.clientWidth) * (view.to - view.from);
-        show(view.from + step, view.to + step);
-      } else return;
-      event.preventDefault();
-    }, { passive: false });
-  }
   const sizes = new ResizeObserver(() => {
     root.classList.toggle("d-narrow", root.clientWidth < 560);
     drawAll();
@@ -545,8 +569,10 @@ function mount(host, content, address) {
   for (const node of [document.documentElement, document.body]) themes.observe(node, { attributes: true });
   listen(matchMedia("(prefers-color-scheme: dark)"), "change", drawAll);
 
+  setTracks(content.tracks);
   host.append(root);
-  root.dl4mir = { audio, view, tracks, seek }; // for scripts on the page, and for tests
+  // For scripts on the page, and for tests.
+  root.dl4mir = { audio, view, seek, setTracks, get tracks() { return rows.map(({ row }) => row); } }; // prettier-ignore
   sizes.observe(root);
   return () => {
     over.abort();
@@ -587,5 +613,5 @@ async function mountAll() {
   }
 }
 
-export { mountAll };
+export { MAGMA, TRACKS, Values, clock, make, mount, mountAll, palette, say };
 export default { render };

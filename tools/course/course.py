@@ -36,6 +36,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from traitlets import Type, default
 
 import notebooks as nbs
+from dl4mir_utils.live.build import build_live
 
 ROOT = Path(__file__).resolve().parents[2]
 CELL_TIMEOUT_S = 1800
@@ -359,7 +360,8 @@ def _glossary(root: Path) -> Path:
 
 def _shared(root: Path) -> dict[str, bool]:
     """Which pages there are beside the notebooks': what the head of every page links to."""
-    return {"attribution": bool(_tables(root)), "glossary": _glossary(root).exists()}
+    live = (root / "build" / "course" / "live.html").exists()
+    return {"attribution": bool(_tables(root)), "glossary": _glossary(root).exists(), "live": live}
 
 
 def write_site(root: Path, runs: dict[str, Run]) -> None:
@@ -409,6 +411,9 @@ def run_course(root: Path, paths: list[Path]) -> int:
         Exit status: 1 if a notebook failed.
     """
     runs = _earlier_runs(root)
+    write_site(root, runs)
+    # Before the notebooks, whose pages link to it.
+    without_live = build_live(root / "build" / "course") if (root / "dl4mir_utils" / "live").is_dir() else None
     reporter = Reporter(len(paths))
     failed = []
     for path in paths:
@@ -419,6 +424,8 @@ def run_course(root: Path, paths: list[Path]) -> int:
         write_notebook_page(root, path, nb, run)
         write_site(root, runs)
     print(f"The course is in {root / 'build' / 'course' / 'index.html'}")
+    if without_live:
+        print(without_live, file=sys.stderr)
     if failed:
         print("These notebooks failed:\n  " + "\n  ".join(failed), file=sys.stderr)
     return 1 if failed else 0

@@ -190,12 +190,12 @@ def style_sheet() -> str:
 
 
 def page(template: str, **values: Any) -> str:
-    """Fill one of the templates in `PAGE_FOLDER`; `attribution` and `glossary` say which pages to link to."""
+    """Fill one of the templates in `PAGE_FOLDER`; `attribution`, `glossary` and `live` say which pages to link to."""
     loader = jinja2.FileSystemLoader(PAGE_FOLDER)
     environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.undefined = jinja2.StrictUndefined
     environment.filters |= {"duration": nbs.duration_text, "memory": nbs.memory_text, "licence": licence_links}
-    links = {"attribution": False, "glossary": False}
+    links = {"attribution": False, "glossary": False, "live": False}
     return environment.get_template(template).render(**links | values)
 
 

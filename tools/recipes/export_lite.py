@@ -27,7 +27,10 @@ from dl4mir_utils.models.singing import FEATURES, MELS, STEP
 from dl4mir_utils.paths import data_root
 
 SAMPLES = 2048  # of a step of the singing detector
-PAGE_STEPS = (28, 160)  # lengths for the live page: a browser's LiteRT takes fixed shapes only; 3.6 and 20.5 s
+# Lengths for the live page, because a browser's LiteRT takes fixed shapes only. The front end answers to blocks as to
+# the whole; the recurrent layers hear short songs lengthened or in parts. 79 steps are a clip of 10 s, 439 the blocks of
+# long songs on the command line.
+PAGE_STEPS = {"front_end": (28, 160), "ensemble": (28, 52, 79, 112, 160, 439)}
 SINGLE, HALF = 1e-5, 2e-3  # by how much probabilities may differ from Keras'
 
 
@@ -56,20 +59,15 @@ def detector():
     front_end = without_still_filters(found.model.get_layer("front_end"))
     ensemble = found.model.get_layer("ensemble")
 
-    def parts(steps, ending):
+    def part(name, steps):
+        if name == "front_end":
+            return Signature(front_end, {"audio": (1, steps and SAMPLES * steps, 1)}, ["log_mel", "embedding"])
         frames = steps and STEP * steps
-        return {
-            "front_end" + ending: Signature(
-                front_end, {"audio": (1, steps and SAMPLES * steps, 1)}, ["log_mel", "embedding"]
-            ),
-            "ensemble" + ending: Signature(
-                ensemble, {"log_mel": (1, frames, MELS), "embedding": (1, steps, FEATURES)}, ["singing"]
-            ),
-        }
+        return Signature(ensemble, {"log_mel": (1, frames, MELS), "embedding": (1, steps, FEATURES)}, ["singing"])
 
-    signatures = parts(None, "")
-    for steps in PAGE_STEPS:
-        signatures.update(parts(steps, f"_{steps}"))
+    signatures = {name: part(name, None) for name in PAGE_STEPS}
+    for name, lengths in PAGE_STEPS.items():
+        signatures.update({f"{name}_{steps}": part(name, steps) for steps in lengths})
     facts = {
         "title": "The course's singing detector",
         "outputs": {

@@ -1,0 +1,593 @@
+"""The live page in a browser: files, clips, the microphone, networks of one's own, and everybody who uses it.
+
+Its rules forbid the page to evaluate text as code, and so also Playwright's `wait_for_function`: the tests wait for
+elements.
+"""
+
+import io
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from browser.opening import barriers, served, watch
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "tools" / "course"))
+
+import course_html  # noqa: E402
+
+CLIPS = ROOT / "data" / "mini" / "clips"
+PRETRAINED = ROOT / "data" / "pretrained"
+SR = 16000
+MARKUP = "<img src=x onerror=document.title='hacked'>.wav"
+DONE = "#work.finished"
+SLOW_MS = 120_000  # a busy machine
+
+
+def wav(audio: np.ndarray) -> bytes:
+    """Return a sound as WAV, 16 bit."""
+    buffer = io.BytesIO()
+    soundfile.write(buffer, audio, SR, format="WAV", subtype="PCM_16")
+    return buffer.getvalue()
+
+
+def music(*names: str) -> np.ndarray:
+    """Return some of the course's clips, one after the other."""
+    return np.concatenate([soundfile.read(CLIPS / f"{name}.ogg")[0] for name in names])
+
+
+@pytest.fixture(scope="module")
+def song() -> bytes:
+    """Return 20 s of metal and orchestra as WAV."""
+    return wav(music("muldjord_01_0", "0ad_01_0"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Write the page, with LiteRT.js, and what is known of the clips, from an earlier build if there is one."""
+    from dl4mir_utils.live.build import build_live
+
+    earlier = ROOT / "build"
+    build = tmp_path_factory.mktemp("build")
+    (earlier / "npm").mkdir(parents=True, exist_ok=True)
+    (build / "npm").symlink_to(earlier / "npm")
+    if (earlier / "neighbours.json").exists():
+        shutil.copy(earlier / "neighbours.json", build)
+    course = build / "course"
+    course.mkdir()
+    (course / "course.css").write_text(course_html.style_sheet(), "utf-8")
+    shutil.copy(course_html.PAGE_FOLDER / "course.js", course)
+    if missing := build_live(course):
+        pytest.skip(missing)
+    return course
+
+
+@pytest.fixture(scope="module")
+def address(folder):
+    """Address of the page on a server."""
+    with served(folder) as host:
+        yield f"{host}/live.html"
+
+
+@pytest.fixture(scope="module")
+def microphones(browser, chromium, tmp_path_factory, song):
+    """Return two browsers: one whose microphone hears the song, one that refuses it."""
+    heard = tmp_path_factory.mktemp("microphone") / "heard.wav"
+    heard.write_bytes(song)
+    fake = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required", "--use-fake-device-for-media-stream"]
+    allowing = [*fake, "--use-fake-ui-for-media-stream", f"--use-file-for-fake-audio-capture={heard}"]
+    launch = browser.browser_type.launch
+    started = {
+        "heard": launch(executable_path=chromium, args=allowing),
+        "refused": launch(executable_path=chromium, args=[*fake, "--deny-permission-prompts"]),
+    }
+    yield started
+    for each in started.values():
+        each.close()
+
+
+def opened(browser, address, **options):
+    """Open the page in a new tab, and wait until the networks can run."""
+    page = watch(browser.new_page(**({"viewport": {"width": 1280, "height": 900}} | options)))
+    page.goto(address)
+    page.wait_for_selector("main[data-engine=ready]", timeout=SLOW_MS)
+    return page
+
+
+@pytest.fixture
+def page(browser, address):
+    """Open the page; afterwards: it asked for nothing but its own files, and the browser has no complaint."""
+    page = opened(browser, address)
+    yield page
+    host = address.removesuffix("live.html")
+    assert [url for url in page.asked if not url.startswith((host, "blob:", "data:"))] == []
+    assert page.complaints == []
+    page.close()
+
+
+def choose(page, content: bytes, name: str = "song.wav", wait: str | None = DONE) -> None:
+    """Choose a file; waits until all is known."""
+    page.set_input_files("#file", {"name": name, "mimeType": "audio/wav", "buffer": content})
+    if wait:
+        page.wait_for_selector(wait, timeout=SLOW_MS)
+
+
+def seek(page, seconds: float) -> None:
+    page.evaluate(
+        """seconds => new Promise(done => {
+          const { audio, seek } = document.querySelector('.dl4mir-player').dl4mir;
+          audio.addEventListener('seeked', () => setTimeout(done, 50), { once: true });
+          seek(seconds) })""",
+        seconds,
+    )
+
+
+def text(page, selector: str) -> str:
+    return page.locator(selector).inner_text()
+
+
+# --- sounds -------------------------------------------------------------------------------------------------------
+
+
+def test_says_that_nothing_leaves_the_machine(page):
+    assert "Nothing leaves your machine" in text(page, "#choose")
+    assert page.get_attribute("meta[http-equiv]", "content").count("connect-src 'none'") == 1
+    assert page.locator("#trouble").is_hidden() and page.locator("#result").is_hidden()
+
+
+def test_song(page, song):
+    choose(page, song)
+    player = page.locator(".dl4mir-player")
+    names = player.locator(".d-track-name").all_inner_texts()
+    assert names == ["log-mel", "tags", "singing", "sung", "genre", "genre tags of musicnn"]
+    assert len(player.locator(".d-rows-named li").all()) == 12
+    assert re.fullmatch(r"Done in \d.*s\.", text(page, "#doing"))
+    tags = page.locator("#tags-answer .name").all_inner_texts()
+    assert len(tags) == 5 and tags[0] in ("rock", "loud", "fast", "metal", "classical", "strings")
+    assert re.fullmatch(r"\d+ %", text(page, "#singing-answer"))
+    assert text(page, "#genre-answer") in ("electronic", "metal", "orchestral", "unsure", "mixed")
+    assert re.fullmatch(r"(\w+ in \d+ %(, | of the time\.$))+", text(page, "#genre-share"))
+    # How good it is, with artists it never heard, stands beside the answer and beside the pie.
+    card = json.loads((PRETRAINED / "genre_mini.json").read_text("utf-8"))
+    assert card["score"]["text"] in text(page, "#genre-score")
+    assert card["score"]["text"] in player.inner_text()
+    alike = page.locator("#alike li")
+    assert alike.count() == 8
+    assert all(re.search(r"by .+, (CC|GPL|[A-Z]).+, from", each) for each in alike.locator(".note").all_inner_texts())
+    similarities = [float(value) for value in alike.locator(".value").all_inner_texts()]
+    assert similarities == sorted(similarities, reverse=True)
+    # All in one player, under one playhead.
+    assert player.count() == 1 and player.locator(".d-cursor").count() == 1
+
+
+def test_pie_moves_with_the_sound(page, song):
+    choose(page, song)
+    pies, answers = [], []
+    for seconds in (5, 15):
+        seek(page, seconds)
+        pies.append(page.evaluate("document.querySelector('.dl4mir-player .pie').style.background"))
+        answers.append(page.locator(".dl4mir-player .legend .verdict").inner_text())
+        shares = [int(each.rstrip(" %")) for each in page.locator(".dl4mir-player .slices .value").all_inner_texts()]
+        assert sum(shares) == pytest.approx(100, abs=2)
+    assert pies[0] != pies[1]
+    assert set(answers) <= {"electronic", "metal", "orchestral", "unsure"}
+    seek(page, 20)  # up to the very end there is an answer
+    assert page.locator(".dl4mir-player .legend .verdict").inner_text() != "–"
+
+
+def test_a_clip_of_the_course(page):
+    page.select_option("#clip", "muldjord_01_0")
+    page.get_by_role("button", name="Listen to it").click()
+    page.wait_for_selector(DONE, timeout=SLOW_MS)
+    assert text(page, "#result-title") == "Armygeddon"
+    assert "Muldjord" in text(page, "#facts") and "CC-BY-SA-3.0" in text(page, "#facts")
+    card = json.loads((PRETRAINED / "genre_mini.json").read_text("utf-8"))
+    assert card["heard"] in text(page, "#genre-score")
+    assert "Armygeddon" not in page.locator("#alike strong").all_inner_texts()  # it is its own nearest
+
+
+def test_clips_that_sound_alike_can_be_heard(page, song):
+    choose(page, song)
+    page.evaluate("document.querySelector('.dl4mir-player').dl4mir.audio.play()")
+    button = page.locator("#alike .play").first
+    title = page.locator("#alike strong").first.inner_text()
+    assert button.get_attribute("aria-label").startswith(f"Play {title}")
+    button.click()
+    page.wait_for_selector("#alike .play[aria-label^=Stop]")
+    # One sound at a time.
+    assert page.evaluate("document.querySelector('.dl4mir-player').dl4mir.audio.paused")
+    page.locator(".dl4mir-player").get_by_role("button", name="Play").click()
+    page.wait_for_selector("#alike .play[aria-label^=Stop]", state="detached")
+    page.locator("#alike").get_by_role("button", name="Open").first.click()
+    page.wait_for_selector(DONE, timeout=SLOW_MS)
+    assert text(page, "#result-title") == title
+
+
+def test_one_set_of_tags_at_a_time(page, song):
+    choose(page, song)
+    before = page.locator("#tags-answer .name").all_inner_texts()
+    page.get_by_label("Million Song Dataset").first.check()
+    page.wait_for_selector("#work:not(.finished)")
+    page.wait_for_selector(DONE, timeout=SLOW_MS)
+    labels = json.loads((PRETRAINED / "musicnn_msd.json").read_text("utf-8"))["labels"]
+    after = page.locator("#tags-answer .name").all_inner_texts()
+    assert after != before and set(after) <= set(labels)
+    page.get_by_label("MagnaTagATune").first.check()  # known already
+    assert page.locator("#tags-answer .name").all_inner_texts() == before
+
+
+def test_first_answers_while_it_works_and_stop(page):
+    long = wav(np.tile(music("muldjord_01_0", "0ad_01_0"), 6))
+    choose(page, long, wait="#tags-answer li")
+    bar = page.get_by_role("progressbar")
+    assert 0 < int(bar.get_attribute("aria-valuenow")) < 100
+    assert page.locator(".dl4mir-player .d-track-name").first.inner_text() == "log-mel"
+    page.get_by_role("button", name="Stop", exact=True).click()
+    page.wait_for_selector("#again:not([hidden])", timeout=5000)
+    assert text(page, "#doing") == "Stopped. What was found so far stays."
+    assert page.locator("#tags-answer li").count() == 5
+    assert page.locator("#trouble").is_hidden()
+    page.get_by_role("button", name="Go on").click()
+    page.wait_for_selector(DONE + ":has(#again[hidden])", timeout=SLOW_MS)
+    assert "sung" in page.locator(".dl4mir-player .d-track-name").all_inner_texts()
+
+
+def test_another_sound_in_the_middle(page, song):
+    """What was chosen last counts."""
+    choose(page, wav(np.tile(music("0ad_01_0"), 12)), "first.wav", wait="#tags-answer li")
+    choose(page, song, "second.wav")
+    assert text(page, "#result-title") == "second.wav"
+    assert page.locator(".dl4mir-player").count() == 1
+    assert page.evaluate("document.querySelector('.dl4mir-player').dl4mir.view.to") == pytest.approx(20, abs=0.1)
+
+
+def test_names_never_become_markup(page, song):
+    choose(page, song, MARKUP)
+    assert text(page, "#result-title") == MARKUP
+    assert MARKUP in page.locator(".dl4mir-player .d-head").inner_text()
+    assert page.locator("main img").count() == 0
+    choose(page, b"", MARKUP, wait="#trouble:not([hidden])")
+    assert text(page, "#trouble") == f"{MARKUP}: This file is empty."
+    assert page.locator("main img").count() == 0
+    assert "hacked" not in page.title()
+
+
+def test_drop(page, song):
+    """A file that is dropped anywhere on the page."""
+    page.evaluate(
+        """content => {
+          const transfer = new DataTransfer();
+          transfer.items.add(new File([Uint8Array.from(content)], 'dropped.wav'));
+          for (const type of ['dragenter', 'dragover', 'drop'])
+            document.querySelector('h1').dispatchEvent(
+              new DragEvent(type, { dataTransfer: transfer, bubbles: true, cancelable: true })) }""",
+        list(song),
+    )
+    page.wait_for_selector(DONE, timeout=SLOW_MS)
+    assert text(page, "#result-title") == "dropped.wav"
+    assert page.locator("main.dragging").count() == 0
+
+
+WRONG = {
+    "empty.wav": (b"", "This file is empty"),
+    "text.wav": (b"Dear diary, no music today.\n" * 40, "This is a text file"),
+    "silence.wav": (wav(np.zeros(SR)), "only silence"),
+    "sample.wav": (wav(np.full(1, 0.5)), "too short"),
+    "broken.ogg": ((CLIPS / "0ad_01_0.ogg").read_bytes()[:1500], "cannot read this as sound"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_friendly_line(name, page, song):
+    """Each fault has its own words, and the next sound works."""
+    content, words = WRONG[name]
+    choose(page, content, name, wait="#trouble:not([hidden])")
+    assert text(page, "#trouble").startswith(f"{name}: ") and words in text(page, "#trouble")
+    assert page.get_by_role("alert").count() == 1
+    assert page.locator("#result").is_hidden()
+    assert page.evaluate("document.activeElement.id") == "choose-file"
+    choose(page, song)
+    assert page.locator("#trouble").is_hidden()
+    page.complaints.clear()  # a file that cannot be decoded is one to the browser
+
+
+# --- to take along ------------------------------------------------------------------------------------------------
+
+
+def written(page, button: str) -> tuple[str, str]:
+    """Name and content of what a button writes."""
+    with page.expect_download() as download:
+        page.get_by_role("button", name=button, exact=True).click()
+    return download.value.suggested_filename, Path(download.value.path()).read_text("utf-8")
+
+
+def test_downloads(page):
+    voice = next((ROOT / "data" / "mini" / "voices").glob("allison_*"))
+    spoken = soundfile.read(voice)[0]
+    rate = soundfile.info(voice).samplerate
+    sound = np.concatenate([music("0ad_01_0")[: 6 * SR], spoken[:: rate // SR]])
+    choose(page, wav(sound), "my song.wav")
+    name, labels = written(page, "Audacity labels")
+    assert name == "my song-singing.txt"
+    rows = [line.split("\t") for line in labels.splitlines()]
+    assert rows and all(len(row) == 3 and row[2] == "sing" and float(row[0]) < float(row[1]) for row in rows)
+    name, frames = written(page, "Singing, CSV")
+    assert name == "my song-singing.csv" and frames.startswith("time_s,probability\n0.000,")
+    assert len(frames.splitlines()) - 1 == -(-len(sound) // 2048)
+    name, tags = written(page, "Tags MTT, CSV")
+    assert name == "my song-tags-mtt.csv" and tags.startswith("file,guitar,classical,")
+    assert tags.splitlines()[1].startswith("my song.wav,")
+    _, over_time = written(page, "Tags MTT over time, CSV")
+    assert [line.split(",")[0] for line in over_time.splitlines()[1:4]] == ["0.000", "3.000", "6.000"][
+        : len(over_time.splitlines()) - 1
+    ]
+    _, genre = written(page, "Genre over time, CSV")
+    assert genre.startswith("time_s,electronic,metal,orchestral\n")
+    name, everything = written(page, "Everything, JSON")
+    found = json.loads(everything)
+    assert name == "my song-heard.json" and found["file"] == "my song.wav"
+    assert [segment["start_s"] for segment in found["segments"]] == [float(row[0]) for row in rows]
+    assert next(iter(found["musicnn_mtt"])) == text(page, "#tags-answer li:first-child .name")
+    assert len(found["similar"]) >= 8
+
+
+# --- the microphone -----------------------------------------------------------------------------------------------
+
+
+def test_microphone(microphones, address, song):
+    page = opened(microphones["heard"], address)
+    page.get_by_role("button", name="Use the microphone").click()
+    page.wait_for_selector("#listening:not([hidden])")
+    assert page.evaluate("document.activeElement.id") == "stop"
+    page.wait_for_selector("#live-tags .name:text-matches('[a-z]')", timeout=SLOW_MS)
+    page.wait_for_selector("#live-sung:text-matches('singing')", timeout=SLOW_MS)
+    page.wait_for_timeout(3000)
+    pitches = page.locator("#live-pitches li").all_inner_texts()
+    assert pitches == ["A", "B♭", "B", "C", "C♯", "D", "E♭", "E", "F", "F♯", "G", "A♭"]
+    assert text(page, "#live-pitch") in [*pitches, "–"]
+    assert re.fullmatch(r"[A-G][♭♯]? (major|minor)|–", text(page, "#live-chord"))
+    assert page.locator("#live-genre .verdict").inner_text() in ("electronic", "metal", "orchestral", "unsure")
+    # The newest second of singing is marked as provisional.
+    singing = page.evaluate(
+        """() => {
+          const { first, probability, provisional } = document.getElementById('listening').live.singing;
+          return { first, steps: probability.length, provisional } }"""
+    )
+    assert 5 <= singing["first"] + singing["steps"] - singing["provisional"] <= 12
+    picture = "document.getElementById('live-mel').toDataURL().length"
+    assert page.evaluate(picture) > 5000
+    page.get_by_label("Tags of").last.select_option("musicnn_msd")
+    labels = set(json.loads((PRETRAINED / "musicnn_msd.json").read_text("utf-8"))["labels"])
+    page.wait_for_timeout(4000)
+    assert set(page.locator("#live-tags .name").all_inner_texts()) <= labels
+    lags = page.evaluate("document.getElementById('listening').live.lags")
+    print(
+        f"\nbehind the sound, 95 %: { ({name: round(float(np.percentile(ms, 95))) for name, ms in lags.items()}) } ms"
+    )
+    page.get_by_role("button", name="Stop", exact=True).click()
+    assert page.evaluate("document.activeElement.id") == "open-recording"
+    assert "Behind the sound: pitch and chord" in text(page, "#live-lag")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save the recording").click()
+    assert re.fullmatch(r"recording \d{4}-\d\d-\d\d \d\d\.\d\d\.wav", download.value.suggested_filename)
+    audio, rate = soundfile.read(download.value.path())
+    minutes, seconds = map(int, text(page, "#live-clock").split(":"))
+    assert audio.ndim == 1 and len(audio) / rate == pytest.approx(60 * minutes + seconds + 0.5, abs=0.6)
+    assert np.abs(audio).max() > 0.01
+    page.get_by_role("button", name="See it in the player").click()
+    page.wait_for_selector(DONE, timeout=SLOW_MS)
+    assert text(page, "#result-title").startswith("recording ") and page.locator("#listening").is_hidden()
+    host = address.removesuffix("live.html")
+    assert [url for url in page.asked if not url.startswith((host, "blob:", "data:"))] == []
+    assert page.complaints == []
+    page.close()
+
+
+def test_refused_microphone(microphones, address):
+    page = opened(microphones["refused"], address)
+    page.get_by_role("button", name="Use the microphone").click()
+    page.wait_for_selector("#trouble:not([hidden])")
+    assert "does not let this page use the microphone" in text(page, "#trouble")
+    assert page.locator("#listening").is_hidden() and page.get_by_role("button", name="Use the microphone").is_enabled()
+    page.close()
+
+
+def test_little_motion(microphones, address):
+    """Whoever wants little motion sees a still picture, and a new one each second."""
+    page = opened(microphones["heard"], address, reduced_motion="reduce")
+    page.get_by_role("button", name="Use the microphone").click()
+    page.wait_for_selector("#live-sung:text-matches('singing')", timeout=SLOW_MS)
+    pictures = page.evaluate(
+        """() => new Promise(done => {
+          const seen = new Set();
+          const look = setInterval(() => seen.add(document.getElementById('live-mel').toDataURL()), 100);
+          setTimeout(() => { clearInterval(look); done(seen.size) }, 3000) })"""
+    )
+    assert 1 <= pictures <= 5
+    page.close()
+
+
+# --- a network of one's own ---------------------------------------------------------------------------------------
+
+
+def network(**changes) -> list[dict]:
+    """Return the two files of a network: musicnn's, under another name, with other words in its card."""
+    card = json.loads((PRETRAINED / "musicnn_mtt.json").read_text("utf-8")) | changes
+    card = {name: value for name, value in card.items() if value is not None}
+    content = (PRETRAINED / "musicnn_mtt.tflite").read_bytes()
+    return [
+        {"name": "mine.tflite", "mimeType": "", "buffer": content},
+        {"name": "mine.json", "mimeType": "application/json", "buffer": json.dumps(card).encode()},
+    ]
+
+
+def test_own_network(page, song):
+    choose(page, song)
+    labels = [f"<i>label {i}</i>" for i in range(50)]
+    tflite, card = network(title="<b>Mine</b>", labels=labels)
+    page.set_input_files("#own-file", [tflite])
+    assert "mine.tflite is here. Now its card" in text(page, "#own-state")
+    page.set_input_files("#own-file", [card])
+    page.wait_for_selector("#own-card:not([hidden])", timeout=SLOW_MS)
+    assert text(page, "#own-name") == "<b>Mine</b>"
+    facts = text(page, "#own-facts")
+    assert "50 labels" in facts and "<i>label 0</i>" in facts and "3.01 s at 16 kHz" in facts and "ISC" in facts
+    page.wait_for_selector(DONE, timeout=SLOW_MS)
+    names = page.locator(".dl4mir-player .d-track-name").all_inner_texts()
+    assert names == ["log-mel", "tags", "singing", "sung", "<b>Mine</b>", "genre", "genre tags of musicnn"]
+    assert page.locator("main i, main b").count() == 0
+    # It is the same network: its answers are those of the tagger.
+    own = page.locator(".d-rows-named").nth(1).locator("li").first.inner_text()
+    tagged = page.locator(".d-rows-named").first.locator("li").first.inner_text()
+    tags = json.loads((PRETRAINED / "musicnn_mtt.json").read_text("utf-8"))["labels"]
+    assert own == f"<i>label {tags.index(tagged)}</i>"
+    name, values = written(page, "Your network, CSV")
+    assert name == "song-own-network.csv" and values.startswith("time_s,<i>label 0</i>,")
+    page.get_by_role("button", name="Take it away").click()
+    page.wait_for_selector("#own-card", state="hidden")
+    assert "<b>Mine</b>" not in page.locator(".dl4mir-player .d-track-name").all_inner_texts()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"labels": None}, "the labels"),
+        ({"sample_rate_hz": None}, "the sample rate"),
+        ({"audio": None}, "the scaling"),
+        ({"signatures": None}, "a window"),
+    ],
+)
+def test_what_is_missing_is_named(changes, words, page):
+    page.set_input_files("#own-file", network(**changes))
+    page.wait_for_selector("#trouble:not([hidden])")
+    assert "mine.json does not name" in text(page, "#trouble") and words in text(page, "#trouble")
+    assert page.locator("#own-card").is_hidden()
+
+
+def test_broken_network(page):
+    tflite, card = network()
+    page.set_input_files("#own-file", [tflite | {"buffer": b"TFL3" * 1000}, card])
+    page.wait_for_selector("#trouble:not([hidden])", timeout=SLOW_MS)
+    assert "LiteRT cannot run this network" in text(page, "#trouble")
+    page.complaints.clear()
+
+
+def test_own_network_before_the_sound(page, song):
+    page.set_input_files("#own-file", network(title="Mine"))
+    page.wait_for_selector("#own-wait:visible", timeout=SLOW_MS)
+    choose(page, song)
+    assert "Mine" in page.locator(".dl4mir-player .d-track-name").all_inner_texts()
+
+
+# --- for everybody ------------------------------------------------------------------------------------------------
+
+
+def test_keyboard_only(page):
+    """From the top of the page to the end, without a mouse."""
+    visited = []
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        visited.append(page.evaluate("document.activeElement.id || document.activeElement.textContent.trim()"))
+    wanted = ["choose-file", "use-microphone", "clip", "Listen to it", "choose-own"]
+    assert [each for each in visited if each in wanted] == wanted
+    page.locator("#clip").focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#result:not([hidden])")
+    assert page.evaluate("document.activeElement.id") == "result-title"
+    page.wait_for_selector(DONE, timeout=SLOW_MS)
+    # Next come the sets of tags, then the player.
+    for _ in range(6):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.classList.contains('dl4mir-player')"):
+            break
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.dl4mir.audio.currentTime") == pytest.approx(1, abs=0.05)
+    page.keyboard.press("Space")
+    page.wait_for_selector(".dl4mir-player button[title=Pause]")
+    page.keyboard.press("Space")
+    page.wait_for_selector(".dl4mir-player button[title=Play]")
+
+
+def test_screen_reader_is_told(page, song):
+    said = page.locator("#spoken")
+    assert said.get_attribute("aria-live") == "polite"
+    choose(page, song)
+    words = said.inner_text()
+    assert re.search(r"^Done in .* Genre: \w+\. Tags: .+, .+, .+\. Singing: \d+ % of the time\.$", words)
+    pictures = [canvas.get_attribute("aria-label") for canvas in page.locator(".dl4mir-player canvas[role=img]").all()]
+    assert pictures[1].startswith("tags: heat map of the 12 strongest of 50; on average ")
+    assert page.get_by_role("group", name="Player: song.wav").count() == 1
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_no_barriers(theme, width, microphones, address, axe, song):
+    """No state of the page keeps anybody out, and none is wider than the screen."""
+    page = opened(microphones["heard"], address, viewport={"width": width, "height": 844}, color_scheme=theme)
+    found = {}
+
+    def look(state):
+        found[state] = barriers(page, axe)
+        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+            found[state].append("wider than the screen")
+
+    look("empty")
+    choose(page, song, wait="#tags-answer li")
+    look("working")
+    page.wait_for_selector(DONE, timeout=SLOW_MS)
+    look("result")
+    page.set_input_files("#own-file", network(title="A network with quite a long name, as people give them"))
+    page.wait_for_selector("#own-card:not([hidden])", timeout=SLOW_MS)
+    page.wait_for_selector(DONE, timeout=SLOW_MS)
+    look("own network")
+    page.get_by_role("button", name="Use the microphone").click()
+    page.wait_for_selector("#live-tags .name:text-matches('[a-z]')", timeout=SLOW_MS)
+    look("microphone")
+    page.get_by_role("button", name="Stop", exact=True).click()
+    look("recording")
+    choose(page, b"", "a" * 120 + ".wav", wait="#trouble:not([hidden])")
+    look("error")
+    assert {state: lines for state, lines in found.items() if lines} == {}
+    page.close()
+
+
+def test_opened_as_a_file(browser, folder):
+    """From a folder, without any server, it does the same."""
+    page = opened(browser, (folder / "live.html").as_uri())
+    page.get_by_role("button", name="Listen to it").click()
+    page.wait_for_selector(DONE, timeout=SLOW_MS)
+    assert page.locator("#alike li").count() == 8
+    assert all(url.startswith(("file:", "blob:", "data:")) for url in page.asked)
+    assert page.complaints == []
+    page.close()
+
+
+def test_missing_part(browser, folder, tmp_path):
+    """A page that was copied without its folder says so."""
+    for name in ("live.html", "course.css", "course.js"):
+        shutil.copy(folder / name, tmp_path)
+    (tmp_path / "live").mkdir()
+    for name in ("page.js", "page.css"):
+        shutil.copy(folder / "live" / name, tmp_path / "live")
+    page = browser.new_page()
+    page.goto((tmp_path / "live.html").as_uri())
+    page.wait_for_selector("main[data-engine=failed]")
+    assert "copy the folder `live` beside it" in text(page, "#trouble")
+    page.close()
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_card_on_the_index(live):
+    """The index invites to the page, if it was written."""
+    html = course_html.page(
+        "index.html.j2", notebooks=[], date="2026-01-01T00:00", cpu_cores=2, versions={}, current="index", live=live
+    )
+    assert html.count('href="live.html"') == (2 if live else 0)

@@ -1,0 +1,253 @@
+"""The live page's own networks: files as the recipes make them, the page's constant-Q picture, its neighbours."""
+
+import base64
+import hashlib
+import importlib.util
+import json
+
+import numpy as np
+import pytest
+
+from dl4mir_utils.apps.lite import Network, network, read_card
+from dl4mir_utils.apps.similar import file_embedding, unit
+from dl4mir_utils.chords import CHORD_NAMES, PITCH_CLASSES
+from dl4mir_utils.data import load
+from dl4mir_utils.decoding import SILENCE
+from dl4mir_utils.live import neighbours as live_neighbours
+from dl4mir_utils.live.networks import NETWORKS
+from dl4mir_utils.models.lite import Signature, to_tflite
+from dl4mir_utils.paths import course_file
+from dl4mir_utils.pitch import cqt_frames, cqt_frequencies
+
+LABELS = {
+    "genre_mini": ("electronic", "metal", "orchestral"),
+    "pitch": PITCH_CLASSES,
+    "chords": CHORD_NAMES,
+}
+AGREEMENT = 0.98  # how often the page's picture must lead to the answer that the helper's picture leads to
+PERIODS = 2 * (2 ** (1 / 6) + 1) / (2 ** (1 / 6) - 1)
+
+
+def recipe(name):
+    path = course_file("pretrained/musicnn_mtt.npz").parents[2] / f"tools/recipes/{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def genre_recipe():
+    return recipe("train_genre")
+
+
+@pytest.fixture(scope="module")
+def small_recipe():
+    return recipe("train_pitch_and_chords")
+
+
+# --- files and cards ----------------------------------------------------------------------------------------------
+
+
+def test_the_page_brings_six_networks():
+    found = NETWORKS
+    assert [one.name for one in found][:3] == ["musicnn_mtt", "musicnn_msd", "singing_detector"]
+    for one in found:
+        assert one.file.is_file() and one.card_file.is_file() and len(one.title) > 10
+    assert sum(one.file.stat().st_size for one in found) < 6.5e6
+
+
+@pytest.mark.parametrize("name", LABELS)
+def test_the_card_tells_of_the_file_beside_it(name):
+    path = course_file(f"pretrained/{name}.tflite")
+    card, content = read_card(path), path.read_bytes()
+    assert card["file"] == path.name and card["sha256"] == hashlib.sha256(content).hexdigest()
+    assert tuple(card["labels"]) == LABELS[name]
+    (signature,) = card["signatures"].values()
+    (shape,) = signature["outputs"].values()
+    assert shape == [1, len(card["labels"])]
+    assert len(card["score"]["text"]) > 50 and card["licence"] == "MIT"
+
+
+@pytest.mark.parametrize("name", ["pitch", "chords"])
+def test_small_networks_are_what_the_recipe_would_write_today(small_recipe, tmp_path, name):
+    """If this fails, a network has changed: run tools/recipes/train_pitch_and_chords.py."""
+    shipped = Network(course_file(f"pretrained/{name}.tflite"))
+    model = small_recipe.export(name, tmp_path, shipped.card["score"])
+    assert model.count_params() == {"pitch": 432, "chords": 74}[name]
+    fresh = Network(tmp_path / f"{name}.tflite")
+    given, shape = next(iter(fresh.card["signatures"].items()))
+    (key,) = shape["inputs"]
+    for seed in range(5):
+        frames = np.random.default_rng(seed).random(shape["inputs"][key]).astype(np.float32)
+        (answer,) = fresh(given, **{key: frames}).values()
+        np.testing.assert_allclose(answer, model(frames, training=False), atol=1e-5)
+        np.testing.assert_allclose(answer, *shipped(given, **{key: frames}).values(), atol=1e-5)
+    del fresh.card["sha256"], shipped.card["sha256"]
+    assert fresh.card == shipped.card
+
+
+def test_the_genre_network_is_what_the_recipe_would_write_today(genre_recipe, tmp_path):
+    """If this fails, the network has changed: run tools/recipes/train_genre.py, with --export if not its weights."""
+    shipped = Network(course_file("pretrained/genre_mini.tflite"))
+    measured = genre_recipe.measured_before()
+    model = genre_recipe.export(tmp_path, measured)
+    fresh = Network(tmp_path / "genre_mini.tflite")
+    single = {"window": Signature(model, {"audio": (1, genre_recipe.WINDOW, 1)}, ["genre"])}
+    to_tflite(tmp_path / "single.tflite", single, labels=["a", "b", "c"], half=False)
+    exact, clips = Network(tmp_path / "single.tflite"), load("mini/genre")
+    for name in clips.frame.index[::40]:
+        audio = genre_recipe.windows(clips.audio(name))[3][np.newaxis, :, np.newaxis]
+        wanted = model(audio, training=False)
+        np.testing.assert_allclose(exact("window", audio=audio)["genre"], wanted, atol=1e-5)
+        np.testing.assert_allclose(fresh("window", audio=audio)["genre"], wanted, atol=2e-3)
+        np.testing.assert_allclose(shipped("window", audio=audio)["genre"], wanted, atol=2e-3)
+    del fresh.card["sha256"], shipped.card["sha256"]
+    assert fresh.card == shipped.card
+
+
+def test_the_genre_card_says_how_its_answers_are_read(genre_recipe):
+    card = read_card(course_file("pretrained/genre_mini.tflite"))
+    assert card["signatures"]["window"]["inputs"]["audio"] == [1, card["window_samples"], 1]
+    assert 1 / 3 < card["unsure_below"] < 1 and card["silent_below"] == SILENCE
+    score = card["score"]
+    assert score["interval"][0] < score["accuracy"] < score["interval"][1]
+    assert (score["clips"], score["artists"]) == (315, load("mini/genre").frame["group"].nunique())
+    assert f"{100 * score['accuracy']:.0f} %" in score["text"] and "never heard" in score["text"]
+    for name, tags in card["genre_tags"].items():
+        assert set(tags) <= set(read_card(course_file(f"pretrained/{name}.tflite"))["labels"])
+        assert len(set(tags)) == len(tags) > 10
+
+
+def test_the_genre_network_is_mostly_unsure_of_voices_and_knows_its_own_clips(genre_recipe):
+    shipped, clips = network("genre_mini"), load("mini/genre")
+    threshold = shipped.card["unsure_below"]
+
+    def answers(sound):
+        rows = [
+            shipped("window", audio=one[np.newaxis, :, np.newaxis])["genre"][0] for one in genre_recipe.windows(sound)
+        ]
+        return genre_recipe.smoothed(np.array(rows))
+
+    names = clips.frame.index[::20]
+    right = [
+        answers(clips.audio(name)).mean(axis=0).argmax() == LABELS["genre_mini"].index(clips.frame.label[name])
+        for name in names
+    ]
+    assert np.mean(right) > 0.85  # it has heard them
+    voices = [np.concatenate(of_one[:4]) for of_one in genre_recipe.lines("test").values()]
+    unsure = np.concatenate([answers(voice).max(axis=1) < threshold for voice in voices])
+    assert unsure.mean() > 0.7
+
+
+def test_smoothing_is_the_mean_of_those_that_are_there(genre_recipe):
+    rows = np.arange(12.0).reshape(6, 2)
+    smooth = genre_recipe.smoothed(rows)
+    np.testing.assert_allclose(smooth[:, 0], [2, 3, 4, 6, 7, 8])
+
+
+def test_a_threshold_answers_the_share_that_it_was_chosen_for(genre_recipe):
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2], 100)
+    votes = rng.normal(0, 1, (300, 12, 3)) + 2 * np.eye(3)[labels][:, np.newaxis]
+    logs = np.log(genre_recipe.tempered(votes, 1.0))
+    temperature, threshold = genre_recipe.calibrated(logs, labels)
+    answered, right = genre_recipe.judged(logs, labels, temperature, threshold)
+    assert answered.mean() == pytest.approx(genre_recipe.ANSWERED, abs=0.01)
+    assert right.sum() / answered.sum() > 0.9
+    np.testing.assert_allclose(genre_recipe.tempered(logs, 1.0).sum(axis=2), 1)
+
+
+# --- the page's constant-Q picture --------------------------------------------------------------------------------
+
+
+def page_frame(audio, middle):
+    """Return one frame of the picture as the page computes it (dl4mir_utils/live/constant_q.js), in NumPy."""
+    magnitudes = np.zeros(36)
+    for bin_number, hz in enumerate(cqt_frequencies()):
+        length = PERIODS * 16000 / hz
+        half = int(length / 2)
+        t = np.arange(-half, half + 1)
+        wave = (0.5 + 0.5 * np.cos(2 * np.pi * t / length)) * np.exp(-2j * np.pi * hz * t / 16000) / np.sqrt(length)
+        places = middle + t
+        inside = (places >= 0) & (places < len(audio))
+        magnitudes[bin_number] = np.abs(audio[places[inside]] @ wave[inside])
+    decibels = 20 * np.log10(np.maximum(magnitudes, magnitudes.max() * 1e-4))
+    decibels -= decibels.min()
+    return decibels / max(decibels.max(), 1e-6)
+
+
+def page_pictures(sounds, frames):
+    """Return (sounds, 36, frames): those frames of each sound."""
+    return np.array([np.stack([page_frame(sound, 512 * k) for k in frames], axis=1) for sound in sounds])
+
+
+def answers(name, pictures):
+    """Return the strongest answer to each picture (sounds, 36, frames)."""
+    lite = network(name)
+    ((signature, shapes),) = lite.card["signatures"].items()
+    (key,) = shapes["inputs"]
+    shape = shapes["inputs"][key]
+    return np.array([next(iter(lite(signature, **{key: one.reshape(shape)}).values()))[0].argmax() for one in pictures])
+
+
+def test_the_picture_has_the_periods_that_the_card_tells():
+    picture = read_card(course_file("pretrained/pitch.tflite"))["picture"]
+    assert picture == read_card(course_file("pretrained/chords.tflite"))["picture"]
+    assert picture["periods"] == pytest.approx(PERIODS, abs=1e-4) and picture["bins"] == len(cqt_frequencies())
+
+
+def test_recorded_notes_are_named_alike_with_the_pages_picture(small_recipe):
+    sounds, labels, _ = small_recipe.recorded_notes()
+    middle = cqt_frames(sounds)[:, :, 16:17], page_pictures(sounds, [16])
+    by_helper, by_page = (answers("pitch", pictures) for pictures in middle)
+    assert np.mean(by_helper == by_page) >= AGREEMENT
+    assert np.mean(by_page == labels) > 0.9
+    frames = range(4, 28, 3)
+    helper, page = cqt_frames(sounds)[:, :, frames], page_pictures(sounds, frames)
+    alike = [answers("pitch", helper[..., k]) == answers("pitch", page[..., k]) for k in range(len(frames))]
+    assert np.mean(alike) >= AGREEMENT
+
+
+@pytest.mark.parametrize("wave", ["sine", "sawtooth"])
+def test_test_chords_are_named_alike_with_the_pages_picture(small_recipe, wave):
+    sounds, numbers = small_recipe.chords(300, 8, wave)
+    by_helper = answers("chords", cqt_frames(sounds)[:, :, 2:5])
+    by_page = answers("chords", page_pictures(sounds, [2, 3, 4]))
+    assert np.mean(by_helper == by_page) >= AGREEMENT and np.mean(by_page == numbers) > 0.98
+
+
+def test_recorded_chords_are_named_alike_with_the_pages_picture(small_recipe):
+    sounds, _ = small_recipe.recorded_chords(150)
+    by_helper = answers("chords", cqt_frames(sounds)[:, :, 15:18])
+    assert np.mean(by_helper == answers("chords", page_pictures(sounds, [15, 16, 17]))) >= AGREEMENT
+
+
+# --- neighbours ---------------------------------------------------------------------------------------------------
+
+
+def test_neighbours_are_those_of_the_command_line_and_cached(tmp_path, monkeypatch):
+    few = live_neighbours.one_of_each_piece
+    monkeypatch.setattr(live_neighbours, "one_of_each_piece", lambda rows: few(rows)[::60])
+    cache = tmp_path / "build" / "neighbours.json"
+    found = live_neighbours.neighbours(cache)
+    assert json.loads(json.dumps(found)) == found and found["values"] == 200
+    vectors = np.frombuffer(base64.b64decode(found["vectors"]), "<f4").reshape(-1, 200)
+    assert len(vectors) == len(found["clips"]) == 4
+    for clip, vector in zip(found["clips"], vectors, strict=True):
+        embedding = file_embedding(course_file("mini/" + clip["file"]))
+        np.testing.assert_allclose(vector, unit(embedding), atol=1e-5)
+        assert clip["licence"] in clip["credit"] and clip["artist"] in clip["credit"]
+    monkeypatch.setattr(live_neighbours, "_vectors", lambda files: pytest.fail("they are in the cache"))
+    assert live_neighbours.neighbours(cache) == found
+    cache.write_text('{"state": "')  # cut off
+    monkeypatch.setattr(live_neighbours, "_vectors", lambda files: vectors.tobytes())
+    assert live_neighbours.neighbours(cache) == found
+    assert live_neighbours.neighbours(cache) == found
+
+
+def test_each_piece_is_there_once():
+    table = load("mini/tracker").frame
+    rows = [{"track": track, "clip_id": name} for name, track in table["track"].items()]
+    chosen = live_neighbours.one_of_each_piece(rows)
+    assert len(chosen) == table["track"].nunique() == len({row["track"] for row in chosen})
