@@ -23,21 +23,66 @@ export function downloadsOf(name, result) {
   const files = [];
   if (singing) {
     files.push(
-      { title: "Audacity labels", note: "where somebody sings", ending: "singing.txt", type: "text/plain", text: () => audacityLabels(singing) },
-      { title: "Singing, CSV", note: "the probability in each step", ending: "singing.csv", type: csv, text: () => framesCsv(singing) },
-    ); // prettier-ignore
+      {
+        title: "Audacity labels",
+        note: "where somebody sings",
+        ending: "singing.txt",
+        type: "text/plain",
+        text: () => audacityLabels(singing),
+      },
+      {
+        title: "Singing, CSV",
+        note: "the probability in each step",
+        ending: "singing.csv",
+        type: csv,
+        text: () => framesCsv(singing),
+      },
+    );
   }
   for (const [network, found] of Object.entries(tags)) {
     const which = network.replace("musicnn_", "");
     const set = which.toUpperCase();
     files.push(
-      { title: `Tags ${set}, CSV`, note: "their mean over the sound", ending: `tags-${which}.csv`, type: csv, text: () => tagsCsv(name, found) },
-      { title: `Tags ${set} over time, CSV`, note: "every three seconds", ending: `tags-${which}-over-time.csv`, type: csv, text: () => overTimeCsv(found) },
-    ); // prettier-ignore
+      {
+        title: `Tags ${set}, CSV`,
+        note: "their mean over the sound",
+        ending: `tags-${which}.csv`,
+        type: csv,
+        text: () => tagsCsv(name, found),
+      },
+      {
+        title: `Tags ${set} over time, CSV`,
+        note: "every three seconds",
+        ending: `tags-${which}-over-time.csv`,
+        type: csv,
+        text: () => overTimeCsv(found),
+      },
+    );
   }
-  if (genre) files.push({ title: "Genre over time, CSV", note: "window by window", ending: "genre.csv", type: csv, text: () => overTimeCsv(genre) });
-  if (own) files.push({ title: "Your network, CSV", note: "its output over time", ending: "own-network.csv", type: csv, text: () => overTimeCsv(own) });
-  if (files.length) files.push({ title: "Everything, JSON", note: "all answers in one file", ending: "heard.json", type: "application/json", text: () => everythingJson(name, result) });
+  if (genre)
+    files.push({
+      title: "Genre over time, CSV",
+      note: "window by window",
+      ending: "genre.csv",
+      type: csv,
+      text: () => overTimeCsv(genre),
+    });
+  if (own)
+    files.push({
+      title: "Your network, CSV",
+      note: "its output over time",
+      ending: "own-network.csv",
+      type: csv,
+      text: () => overTimeCsv(own),
+    });
+  if (files.length)
+    files.push({
+      title: "Everything, JSON",
+      note: "all answers in one file",
+      ending: "heard.json",
+      type: "application/json",
+      text: () => everythingJson(name, result),
+    });
   return files;
 }
 

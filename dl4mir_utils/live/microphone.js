@@ -12,6 +12,7 @@ const TAGS = 8;
 const LOUDEST = 0.99; // of full scale
 const QUIET_DB = -70;
 const QUIET_S = 4; // after which a silent microphone is worth a word
+const LOUD_S = 2; // for which one may read that it was too loud
 const LIKELY = 0.5;
 const SPOKEN_EVERY_MS = 6000; // a screen reader needs time to finish
 const LEVEL_DB = [-60, 0];
@@ -35,12 +36,14 @@ const TAP = `registerProcessor("tap", class extends AudioWorkletProcessor {
 
 /** What can be wrong with a microphone, by the browser's name for it. */
 const TROUBLE = {
-  NotAllowedError: "The browser does not let this page use the microphone. Allow it in the address bar, and in the settings of your system; then try again.",
+  NotAllowedError:
+    "The browser does not let this page use the microphone. Allow it in the address bar, and in the settings of your system; then try again.",
   NotFoundError: "No microphone was found. Plug one in, or choose a file instead.",
   NotReadableError: "The microphone is there, but another program may be using it. Close that program, then try again.",
   OverconstrainedError: "This microphone cannot do what the page asks for. Try another one.",
 };
-const INSECURE = "Browsers lend the microphone only to pages that are opened as a file, from this machine (make show) or over https.";
+const INSECURE =
+  "Browsers lend the microphone only to pages that are opened as a file, from this machine (make show) or over https.";
 
 /** In words for the reader, why there is no microphone. @param {Error} error */
 export function troubleOf(error) {
@@ -67,9 +70,15 @@ export async function openMicrophone(onpart, onended) {
   try {
     // Chromium takes a worklet of a page that is a file from a data: address alone; other browsers may want a blob:.
     const blob = URL.createObjectURL(new Blob([TAP], { type: "text/javascript" }));
-    await context.audioWorklet.addModule(`data:text/javascript;base64,${btoa(TAP)}`).catch(() => context.audioWorklet.addModule(blob));
+    await context.audioWorklet
+      .addModule(`data:text/javascript;base64,${btoa(TAP)}`)
+      .catch(() => context.audioWorklet.addModule(blob));
     URL.revokeObjectURL(blob);
-    const tap = new AudioWorkletNode(context, "tap", { numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit" });
+    const tap = new AudioWorkletNode(context, "tap", {
+      numberOfOutputs: 0,
+      channelCount: 1,
+      channelCountMode: "explicit",
+    });
     tap.port.onmessage = ({ data }) => onpart(data);
     context.createMediaStreamSource(stream).connect(tap);
     await context.resume();
@@ -101,6 +110,7 @@ export class LiveView {
     this.hop_s = 0.032;
     this.heard_s = 0;
     this.quietSince = 0;
+    this.loudUntil = 0;
     this.spokenAt = performance.now();
     this.calm = matchMedia("(prefers-reduced-motion: reduce)");
     this.colours = palette(MAGMA);
@@ -113,7 +123,11 @@ export class LiveView {
     this.pie = makePie(labels.genre);
     part("live-genre").replaceChildren(this.pie.pie, this.pie.legend);
     this.bars = Array.from({ length: TAGS }, () => {
-      const [name, fill, value] = [make("span", { class: "name" }), make("span", { class: "fill" }), make("span", { class: "value" })];
+      const [name, fill, value] = [
+        make("span", { class: "name" }),
+        make("span", { class: "fill" }),
+        make("span", { class: "value" }),
+      ];
       return { name, fill, value, row: make("li", {}, name, make("span", { class: "bar" }, fill), value) };
     });
     part("live-tags").replaceChildren(...this.bars.map(({ row }) => row));
@@ -151,11 +165,11 @@ export class LiveView {
     const share = (rms_db - LEVEL_DB[0]) / (LEVEL_DB[1] - LEVEL_DB[0]);
     part("live-level").style.transform = `scaleX(${Math.min(1, Math.max(0, share)).toFixed(3)})`;
     if (rms_db > QUIET_DB) this.quietSince = end_s;
-    const quiet = end_s - this.quietSince > QUIET_S;
-    const loud = peak >= LOUDEST;
-    if (loud) this.loudAt = end_s;
-    const wasLoud = end_s - (this.loudAt ?? -10) < 2;
-    say(part("live-hint"), wasLoud ? "Too loud: the sound is cut off." : quiet ? "Nothing is heard. Is the microphone switched on?" : "");
+    if (peak >= LOUDEST) this.loudUntil = end_s + LOUD_S;
+    let hint = this.now.tags.length ? "" : "The first tags come after three seconds.";
+    if (end_s - this.quietSince > QUIET_S) hint = "Nothing is heard. Is the microphone switched on?";
+    if (end_s < this.loudUntil) hint = "Too loud: the sound is cut off.";
+    say(part("live-hint"), hint);
   }
 
   _mel({ rows, frames, hop_s, end_s }) {
@@ -166,7 +180,8 @@ export class LiveView {
     for (let frame = 0; frame < frames; frame++) {
       const image = new ImageData(1, MEL_BANDS);
       const pixels = new Uint32Array(image.data.buffer);
-      for (let band = 0; band < MEL_BANDS; band++) pixels[MEL_BANDS - 1 - band] = this.colours[rows[frame * MEL_BANDS + band]];
+      for (let band = 0; band < MEL_BANDS; band++)
+        pixels[MEL_BANDS - 1 - band] = this.colours[rows[frame * MEL_BANDS + band]];
       ctx.putImageData(image, this.columns % columns, 0);
       this.columns++;
     }
@@ -175,7 +190,10 @@ export class LiveView {
 
   _notes({ pitch, chord, silent }) {
     const best = (values) => values && Array.from(values.keys()).reduce((a, b) => (values[b] > values[a] ? b : a));
-    for (const [id, values, labels] of [["live-pitch", pitch, this.labels.pitch], ["live-chord", chord, this.labels.chords]]) {
+    for (const [id, values, labels] of [
+      ["live-pitch", pitch, this.labels.pitch],
+      ["live-chord", chord, this.labels.chords],
+    ]) {
       const which = silent ? null : best(values);
       say(part(id), which === null ? "–" : labels[which]);
       part(id).classList.toggle("unlikely", which !== null && values[which] < LIKELY);
@@ -216,11 +234,24 @@ export class LiveView {
   #speak() {
     this.spokenAt = performance.now();
     const { pitch, chord, tags, genre, singing } = this.now;
-    const said = [chord && `chord ${chord}`, pitch && `pitch ${pitch}`, tags.join(", "), genre && `genre ${genre}`, singing];
+    const said = [
+      chord && `chord ${chord}`,
+      pitch && `pitch ${pitch}`,
+      tags.join(", "),
+      genre && `genre ${genre}`,
+      singing,
+    ];
     this.tell(said.filter(Boolean).join("; "));
-    const middle = (values) => [...values.slice(-100)].sort((a, b) => a - b)[Math.floor(Math.min(values.length, 100) / 2)];
-    const times = [["pitch and chord", this.lags.notes], ["tags", this.lags.tags], ["singing", this.lags.singing]];
-    const known = times.filter(([, lags]) => lags.length).map(([name, lags]) => `${name} ${Math.round(middle(lags))} ms`);
+    const middle = (values) =>
+      [...values.slice(-100)].sort((a, b) => a - b)[Math.floor(Math.min(values.length, 100) / 2)];
+    const times = [
+      ["pitch and chord", this.lags.notes],
+      ["tags", this.lags.tags],
+      ["singing", this.lags.singing],
+    ];
+    const known = times
+      .filter(([, lags]) => lags.length)
+      .map(([name, lags]) => `${name} ${Math.round(middle(lags))} ms`);
     say(part("live-lag"), known.length ? `Behind the sound: ${known.join(", ")}.` : "–");
   }
 
@@ -253,7 +284,13 @@ export class LiveView {
     ctx.imageSmoothingEnabled = false;
     // The picture is a ring: what is newest stands at the right edge.
     const newest = this.columns % all;
-    const pieces = known < all ? [[0, known]] : [[newest, all - newest], [0, newest]];
+    const pieces =
+      known < all
+        ? [[0, known]]
+        : [
+            [newest, all - newest],
+            [0, newest],
+          ];
     let x = width * (1 - known / all);
     for (const [from, count] of pieces) {
       if (!count) continue;

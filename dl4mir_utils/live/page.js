@@ -2,13 +2,22 @@
 //
 // Names of files, titles, tags and labels come from outside. They are only ever put into texts, never into markup.
 
-import { STRONGEST, genreTagsTrack, genreTrack, ownTrack, pictureTrack, segmentsTrack, singingTrack, tagsTrack } from "./tracks.js";
+import {
+  STRONGEST,
+  genreTagsTrack,
+  genreTrack,
+  ownTrack,
+  pictureTrack,
+  segmentsTrack,
+  singingTrack,
+  tagsTrack,
+} from "./tracks.js";
 import { downloadsOf, fileName, save } from "./downloads.js";
 import { LiveView, MOST_RECORDED_S, openMicrophone, troubleOf } from "./microphone.js";
 import { pieTrack } from "./pie.js";
 import { LiveError, RATE, decode, describe, unpacked, wav } from "./sound.js";
 import { Engine, checkCard } from "./worker.js";
-import { TRACKS, clock, make, mount, say } from "../player/player.js";
+import { TRACKS, make, mount, say } from "../player/player.js";
 
 TRACKS.genre = pieTrack;
 
@@ -101,7 +110,9 @@ const percent = (share) => `${Math.round(100 * share)} %`;
  * @property {number} duration_s
  * @property {any} result what is known
  * @property {Set<string>} done what is known completely
- * @property {any} job that runs now, or null
+ * @property {boolean} running whether the networks listen to it
+ * @property {any} job of the engine that runs now, or null
+ * @property {string} runs the network of the reader's own that the job is for, or ""
  * @property {boolean} stopped by the reader
  * @property {boolean} finished once, at least
  * @property {Map<string, any>} tracks of the player, by what they show
@@ -149,7 +160,21 @@ async function open(file, name, clip = null) {
     const { duration_s } = sound;
     const id = await engine.open(sound, (share) => mine === turn && working(0.05 * share, "Reading the sound"));
     if (mine !== turn) return void engine.close(id.id);
-    opened = { file, name, clip, ids: new Map([[RATE, Promise.resolve(id.id)]]), duration_s, result: { duration_s }, done: new Set(), job: null, stopped: false, finished: false, tracks: new Map() }; // prettier-ignore
+    opened = {
+      file,
+      name,
+      clip,
+      ids: new Map([[RATE, Promise.resolve(id.id)]]),
+      duration_s,
+      result: { duration_s },
+      done: new Set(),
+      running: false,
+      job: null,
+      runs: "",
+      stopped: false,
+      finished: false,
+      tracks: new Map(),
+    };
     showPlayer(opened, address);
     song = opened;
     showOwnNext();
@@ -180,7 +205,9 @@ function spoken(seconds) {
 async function read(file) {
   const { format } = describe(await file.slice(0, 1 << 20).arrayBuffer());
   const sound = await decode(file);
-  const played = PLAYED_AS_SAMPLES.has(format) ? new Blob([wav([sound.mono], sound.rate)], { type: "audio/wav" }) : file;
+  const played = PLAYED_AS_SAMPLES.has(format)
+    ? new Blob([wav([sound.mono], sound.rate)], { type: "audio/wav" })
+    : file;
   return { sound, address: URL.createObjectURL(played) };
 }
 
@@ -213,7 +240,8 @@ function todo({ done }) {
 /** Let the networks listen until all that is wanted is known; more may be wanted meanwhile. */
 async function listenOn() {
   const mine = song;
-  if (!mine || mine.job) return;
+  if (!mine || mine.running) return;
+  mine.running = true;
   mine.stopped = false;
   const started = performance.now();
   if (Object.keys(todo(mine)).length || (own && !mine.done.has(own.name))) working(0.05, "Listening");
@@ -226,20 +254,27 @@ async function listenOn() {
       if (mine !== song) return;
       if (mine.stopped) throw new LiveError("cancelled");
       mine.job = engine.analyse(id, network ? { own: network.name } : wanted, (found) => mine === song && take(found));
-      const result = await mine.job.done;
+      mine.runs = network?.name ?? "";
+      const result = await mine.job.done.catch((error) => {
+        if (error.code === "cancelled" && !mine.stopped) return null; // its network was taken away
+        throw error;
+      });
+      mine.job = null;
       if (mine !== song) return;
+      if (!result) continue;
       merge(mine.result, result);
       for (const name of [...Object.keys(wanted), ...(wanted.tags ?? [])]) mine.done.add(name);
       if (network) mine.done.add(network.name);
-      mine.job = null;
       showAnswers();
     }
+    mine.running = false;
     const took_s = (performance.now() - started) / 1000;
     finished(mine.finished ? "Done." : `Done in ${spoken(took_s)}.`);
     mine.finished = true;
   } catch (error) {
     if (mine !== song) return;
     mine.job = null;
+    mine.running = false;
     if (error.code === "cancelled") {
       finished("Stopped. What was found so far stays.", true);
     } else {
@@ -252,7 +287,9 @@ async function listenOn() {
 /** The number of the sound's samples in the engine at a rate; a network of one's own may want another one. */
 function idAt(which, rate) {
   if (!which.ids.has(rate)) {
-    const id = decode(which.file).then((sound) => engine.open(sound, undefined, rate)).then((opened) => opened.id);
+    const id = decode(which.file)
+      .then((sound) => engine.open(sound, undefined, rate))
+      .then((opened) => opened.id);
     which.ids.set(rate, id);
     id.catch(() => which.ids.delete(rate));
   }
@@ -376,8 +413,17 @@ function showAnswers() {
 function showBars(list, entries) {
   list.replaceChildren(
     ...entries.map(([name, value]) => {
-      const fill = make("span", { class: "fill", style: `transform: scaleX(${Math.min(1, Math.max(0, value)).toFixed(3)})` });
-      return make("li", {}, make("span", { class: "name", text: name }), make("span", { class: "bar", "aria-hidden": "true" }, fill), make("span", { class: "value", text: value.toFixed(2) }));
+      const fill = make("span", {
+        class: "fill",
+        style: `transform: scaleX(${Math.min(1, Math.max(0, value)).toFixed(3)})`,
+      });
+      return make(
+        "li",
+        {},
+        make("span", { class: "name", text: name }),
+        make("span", { class: "bar", "aria-hidden": "true" }, fill),
+        make("span", { class: "value", text: value.toFixed(2) }),
+      );
     }),
   );
 }
@@ -403,7 +449,10 @@ function genreOf({ labels, smoothed, sure, frames, columns }) {
   const answer = shares[best] >= MOSTLY ? labels[best] : unsure >= shares[best] ? "unsure" : "mixed";
   const order = labels.map((_, i) => i).sort((a, b) => shares[b] - shares[a]);
   const words = [...order.map((i) => [labels[i], shares[i]]), ["unsure", unsure]];
-  return { answer, words: words.filter(([, share]) => share >= 0.005).map(([name, share]) => `${name} in ${percent(share)}`) };
+  return {
+    answer,
+    words: words.filter(([, share]) => share >= 0.005).map(([name, share]) => `${name} in ${percent(share)}`),
+  };
 }
 
 function showGenre(genre) {
@@ -429,7 +478,10 @@ function showSinging(singing) {
   const { length } = singing.segments;
   say(part("singing-answer"), percent(sungShare(singing, heard_s)));
   const segments = length === 1 ? "1 segment" : `${length} segments`;
-  say(part("singing-share"), length ? `of the time somebody sings or speaks, in ${segments}.` : "Nobody sings or speaks.");
+  say(
+    part("singing-share"),
+    length ? `of the time somebody sings or speaks, in ${segments}.` : "Nobody sings or speaks.",
+  );
 }
 
 /** The answers in words. */
@@ -437,7 +489,12 @@ function summary() {
   const { genre, tags, singing } = song?.result ?? {};
   const words = [];
   if (genre) words.push(`Genre: ${genreOf(genre).answer}.`);
-  if (tags?.[tagger]) words.push(`Tags: ${strongest(tags[tagger], 3).map(([name]) => name).join(", ")}.`);
+  if (tags?.[tagger])
+    words.push(
+      `Tags: ${strongest(tags[tagger], 3)
+        .map(([name]) => name)
+        .join(", ")}.`,
+    );
   if (singing) words.push(`Singing: ${percent(sungShare(singing, song.duration_s))} of the time.`);
   return words;
 }
@@ -449,8 +506,21 @@ function showAlike(nearest) {
       const title = make("strong", { text: clip.title });
       const credit = make("span", { class: "note", text: creditOf(clip) });
       const words = make("div", { class: "words" }, title, credit);
-      const open = make("button", { type: "button", class: "quiet", text: "Open", "aria-label": `Open ${clip.title} in the player`, onclick: () => openClip(clip) });
-      return make("li", {}, clips.button(clip), words, make("span", { class: "value", text: clip.similarity.toFixed(2), title: "similarity" }), open);
+      const open = make("button", {
+        type: "button",
+        class: "quiet",
+        text: "Open",
+        "aria-label": `Open ${clip.title} in the player`,
+        onclick: () => openClip(clip),
+      });
+      return make(
+        "li",
+        {},
+        clips.button(clip),
+        words,
+        make("span", { class: "value", text: clip.similarity.toFixed(2), title: "similarity" }),
+        open,
+      );
     }),
   );
 }
@@ -468,7 +538,12 @@ function showDownloads() {
         const file = downloadsOf(mine.name, mine.result).find((each) => each.ending === ending);
         save(fileName(mine.name, ending), file.text(), file.type);
       };
-      return make("li", {}, make("button", { type: "button", text: title, onclick: write }), make("span", { class: "note", text: note }));
+      return make(
+        "li",
+        {},
+        make("button", { type: "button", text: title, onclick: write }),
+        make("span", { class: "note", text: note }),
+      );
     }),
   );
 }
@@ -560,7 +635,10 @@ function takeFiles(files) {
   if (list.length) open(list[0], list[0].name);
 }
 
-for (const [button, input] of [["choose-file", "file"], ["choose-own", "own-file"]]) {
+for (const [button, input] of [
+  ["choose-file", "file"],
+  ["choose-own", "own-file"],
+]) {
   part(button).onclick = () => part(input).click();
   part(input).onchange = () => {
     takeFiles(part(input).files);
@@ -657,7 +735,9 @@ function showNetwork(size) {
   ];
   say(part("own-name"), card.title ?? file);
   part("own-facts").replaceChildren(
-    ...facts.filter(([, text]) => text).flatMap(([term, text]) => [make("dt", { text: term }), make("dd", { text: String(text) })]),
+    ...facts
+      .filter(([, text]) => text)
+      .flatMap(([term, text]) => [make("dt", { text: term }), make("dd", { text: String(text) })]),
   );
   part("own-card").hidden = false;
   showOwnNext();
@@ -681,8 +761,13 @@ async function removeNetwork() {
   const { name } = own;
   own = null;
   part("own-card").hidden = true;
-  if (song) {
-    if (song.result.own?.network === name || song.done.has(name)) delete song.result.own;
+  if (song?.job && song.runs === name) {
+    const { job } = song;
+    job.cancel();
+    await job.done.catch(() => {});
+  }
+  if (song?.result.own?.network === name) {
+    delete song.result.own;
     drawn.delete("own");
     showAnswers();
   }
@@ -721,7 +806,9 @@ async function listen() {
         live.push(sound);
         if (samples / microphone.rate >= MOST_RECORDED_S) {
           stopListening();
-          complain(`The page listens for ${MOST_RECORDED_S / 60} minutes at most. What was heard is kept: save it, or see it in the player.`);
+          complain(
+            `The page listens for ${MOST_RECORDED_S / 60} minutes at most. What was heard is kept: save it, or see it in the player.`,
+          );
         }
       },
       () => {
@@ -729,19 +816,21 @@ async function listen() {
         complain("The microphone went away. What was heard is kept.");
       },
     );
-    if (asked !== turn) return void (await microphone.close()); // while the browser asked, a file was chosen
+    const { cards } = engine;
+    const wanted = { rate: microphone.rate, tags: part("live-tagger").value, genre: GENRE, singing: true, notes: true };
+    const opened = await engine.listen(wanted, (found) => view?.show(found));
+    if (asked !== turn) {
+      // While the browser asked for leave, a file was chosen.
+      opened.stop();
+      return void (await microphone.close());
+    }
     closeSong();
     shown = true;
-    const { cards } = engine;
-    const labels = { pitch: cards.pitch.labels, chords: cards.chords.labels, genre: cards[GENRE].labels };
     showView("listening");
     part("after").hidden = true;
     part("live-work").hidden = false;
     say(part("live-score"), cards[GENRE].score?.text ?? "");
-    say(part("live-hint"), "The first tags come after three seconds.");
-    const wanted = { rate: microphone.rate, tags: part("live-tagger").value, genre: GENRE, singing: true, notes: true };
-    const opened = await engine.listen(wanted, (found) => view.show(found));
-    view = new LiveView(labels, tell);
+    view = new LiveView({ pitch: cards.pitch.labels, chords: cards.chords.labels, genre: cards[GENRE].labels }, tell);
     live = opened;
     listening = { microphone, live, view, parts };
     main.dataset.microphone = "on";
@@ -786,7 +875,8 @@ part("listen-again").onclick = listen;
 part("stop").onclick = stopListening;
 part("save-recording").onclick = () => save(recording.name, recorded(), "audio/wav");
 part("open-recording").onclick = () => open(recorded(), recording.name);
-part("live-tagger").onchange = (event) => listening?.live.set({ tags: event.target.value }).catch((error) => complain(wordsOf(error)));
+part("live-tagger").onchange = (event) =>
+  listening?.live.set({ tags: event.target.value }).catch((error) => complain(wordsOf(error)));
 
 // --- start ----------------------------------------------------------------------------------------------------------
 
@@ -795,7 +885,11 @@ function showNetworks() {
   for (const item of part("networks").children) {
     const card = engine.cards[item.dataset.network];
     if (!card) continue;
-    const words = [card.score?.text, card.calibration?.text, card.source && !/tools\//.test(card.source) && card.source].filter(Boolean);
+    const words = [
+      card.score?.text,
+      card.calibration?.text,
+      card.source && !/tools\//.test(card.source) && card.source,
+    ].filter(Boolean);
     if (words.length) item.append(make("span", { class: "note", text: words.join(" ") }));
   }
 }

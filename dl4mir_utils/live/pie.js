@@ -53,7 +53,10 @@ export function pieTrack(track, { body }) {
   for (const note of track.notes) legend.append(make("p", { class: "d-note", text: note }));
   body.classList.add("genre-now");
   body.append(pie, legend);
-  const sureAt = (time) => Boolean(track.sure[Math.min(Math.max(0, Math.floor((time - values.start) / values.hop + 1e-6)), values.frames - 1)]);
+  const sureAt = (time) =>
+    Boolean(
+      track.sure[Math.min(Math.max(0, Math.floor((time - values.start) / values.hop + 1e-6)), values.frames - 1)],
+    );
   // The end of a sound lies a hair behind its last frame.
   const read = (time) => values.read(Math.min(time, values.start + (values.frames - 0.5) * values.hop));
   return {

@@ -11,7 +11,9 @@ const GENRE_HOP_S = 0.08; // between two windows the pie goes evenly from one an
 function packed(values, low, high, bits, frames, columns) {
   const top = 2 ** bits - 1;
   const Levels = bits === 8 ? Uint8Array : Uint16Array;
-  const data = Levels.from(values, (value) => Math.round(((Math.min(Math.max(value, low), high) - low) / (high - low)) * top));
+  const data = Levels.from(values, (value) =>
+    Math.round(((Math.min(Math.max(value, low), high) - low) / (high - low)) * top),
+  );
   return { data, bits, low, high, frames, columns };
 }
 
@@ -23,7 +25,8 @@ function order(mean, among = mean.map((_, i) => i)) {
 /** Some columns of a matrix, in the order given. */
 function columnsOf({ rows, frames, columns }, chosen) {
   const out = new Float32Array(frames * chosen.length);
-  for (let i = 0; i < frames; i++) chosen.forEach((column, k) => (out[i * chosen.length + k] = rows[i * columns + column]));
+  for (let i = 0; i < frames; i++)
+    chosen.forEach((column, k) => (out[i * chosen.length + k] = rows[i * columns + column]));
   return out;
 }
 
@@ -31,9 +34,20 @@ function columnsOf({ rows, frames, columns }, chosen) {
 export function pictureTrack(picture) {
   const { rows = new Uint8Array(0), frames = 0, columns = MEL_BANDS, hop_s = 0.016 } = picture ?? {};
   return {
-    kind: "mel", name: "log-mel", summary: `log-mel picture, 40 Hz to 8 kHz, ${MEL_RANGE_DB} dB`, labels: [],
-    hop: hop_s, start: 0, ticks: MEL_TICKS, data: rows, bits: 8, low: -MEL_RANGE_DB, high: 0, frames, columns,
-  }; // prettier-ignore
+    kind: "mel",
+    name: "log-mel",
+    summary: `log-mel picture, 40 Hz to 8 kHz, ${MEL_RANGE_DB} dB`,
+    labels: [],
+    hop: hop_s,
+    start: 0,
+    ticks: MEL_TICKS,
+    data: rows,
+    bits: 8,
+    low: -MEL_RANGE_DB,
+    high: 0,
+    frames,
+    columns,
+  };
 }
 
 /** The strongest tags as a heat map, the strongest on top. */
@@ -42,11 +56,20 @@ export function tagsTrack(found, name) {
   const values = columnsOf(found, chosen);
   const high = Math.max(0.2, Math.ceil(10 * Math.max(0, ...values)) / 10);
   const labels = chosen.map((i) => found.labels[i]);
-  const spoken = chosen.slice(-3).reverse().map((i) => `${found.labels[i]} ${found.mean[i].toFixed(2)}`);
+  const spoken = chosen
+    .slice(-3)
+    .reverse()
+    .map((i) => `${found.labels[i]} ${found.mean[i].toFixed(2)}`);
   return {
-    kind: "heat", name, summary: `${name}: heat map of the ${chosen.length} strongest of ${found.labels.length}; on average ${spoken.join(", ")}`,
-    labels, hop: found.hop_s, start: found.start_s, diverging: false, ...packed(values, 0, high, 8, found.frames, chosen.length),
-  }; // prettier-ignore
+    kind: "heat",
+    name,
+    summary: `${name}: heat map of the ${chosen.length} strongest of ${found.labels.length}; on average ${spoken.join(", ")}`,
+    labels,
+    hop: found.hop_s,
+    start: found.start_s,
+    diverging: false,
+    ...packed(values, 0, high, 8, found.frames, chosen.length),
+  };
 }
 
 /** Those tags that are genres, as bars that move with the sound. */
@@ -55,17 +78,30 @@ export function genreTagsTrack(found, genreTags, name) {
   const chosen = order(found.mean, among).slice(0, GENRE_TAGS);
   const labels = chosen.map((i) => found.labels[i]);
   return {
-    kind: "bars", pie: false, name, summary: `${name}: ${labels.join(", ")}`, labels,
-    hop: found.hop_s, start: found.start_s, ...packed(columnsOf(found, chosen), 0, 1, 16, found.frames, chosen.length),
-  }; // prettier-ignore
+    kind: "bars",
+    pie: false,
+    name,
+    summary: `${name}: ${labels.join(", ")}`,
+    labels,
+    hop: found.hop_s,
+    start: found.start_s,
+    ...packed(columnsOf(found, chosen), 0, 1, 16, found.frames, chosen.length),
+  };
 }
 
 /** How likely singing is, as a curve. */
 export function singingTrack({ probability, hop_s, threshold, frames }) {
   return {
-    kind: "curve", name: "singing", summary: `singing: its probability, ${frames} frames`, labels: ["probability"], unit: "",
-    hop: hop_s, start: 0, threshold, ...packed(probability, 0, 1, 16, frames, 1),
-  }; // prettier-ignore
+    kind: "curve",
+    name: "singing",
+    summary: `singing: its probability, ${frames} frames`,
+    labels: ["probability"],
+    unit: "",
+    hop: hop_s,
+    start: 0,
+    threshold,
+    ...packed(probability, 0, 1, 16, frames, 1),
+  };
 }
 
 /** From when to when somebody sings. */
@@ -98,9 +134,16 @@ export function genreTrack({ labels, smoothed, sure, frames, columns, hop_s, sta
     }
   }
   return {
-    kind: "genre", name: "genre", summary: `genre: how likely ${labels.join(", ")} are, as a pie`, labels, notes, sure: isSure,
-    hop: GENRE_HOP_S, start: 0, ...packed(values, 0, 1, 16, count, columns),
-  }; // prettier-ignore
+    kind: "genre",
+    name: "genre",
+    summary: `genre: how likely ${labels.join(", ")} are, as a pie`,
+    labels,
+    notes,
+    sure: isSure,
+    hop: GENRE_HOP_S,
+    start: 0,
+    ...packed(values, 0, 1, 16, count, columns),
+  };
 }
 
 /** The output of a network of the reader's own: lines if it has few, else a heat map of the strongest. */
@@ -118,12 +161,19 @@ export function ownTrack(found) {
   const common = { name, labels, hop: found.hop_s, start: found.start_s };
   if (few) {
     return {
-      kind: "curve", ...common, summary: `${name}: ${labels.join(", ")}`, unit: "", threshold: null,
+      kind: "curve",
+      ...common,
+      summary: `${name}: ${labels.join(", ")}`,
+      unit: "",
+      threshold: null,
       ...packed(values, low, high, 16, found.frames, chosen.length),
-    }; // prettier-ignore
+    };
   }
   return {
-    kind: "heat", ...common, summary: `${name}: heat map of the ${chosen.length} strongest of ${found.labels.length} outputs`,
-    diverging: false, ...packed(values, low, high, 8, found.frames, chosen.length),
-  }; // prettier-ignore
+    kind: "heat",
+    ...common,
+    summary: `${name}: heat map of the ${chosen.length} strongest of ${found.labels.length} outputs`,
+    diverging: false,
+    ...packed(values, low, high, 8, found.frames, chosen.length),
+  };
 }
