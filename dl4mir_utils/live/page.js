@@ -89,6 +89,7 @@ function showView(which) {
   for (const id of ["result", "listening"]) part(id).hidden = id !== which;
   part("choose").classList.toggle("compact", which !== null);
   say(part("drop-title"), which ? "Drop another sound here" : "Drop a sound here");
+  showOwnNext();
 }
 
 /** Bring a section into view, and the focus to its heading: what was asked for stands there. */

@@ -483,6 +483,25 @@ def test_own_network_before_the_sound(page, song):
     page.wait_for_selector("#own-wait:visible", timeout=SLOW_MS)
     choose(page, song)
     assert "Mine" in page.locator(".dl4mir-player .d-track-name").all_inner_texts()
+    page.get_by_role("button", name="See its answers").click()
+    assert page.evaluate("document.activeElement.classList.contains('dl4mir-player')")
+    choose(page, b"", "empty.wav", wait="#trouble:not([hidden])")
+    assert text(page, "#own-wait") == "Choose a sound above, and it listens."
+
+
+def test_networks_take_turns(page, song):
+    """A network that is exchanged or taken away while it runs leaves nothing behind."""
+    choose(page, wav(np.tile(music("0ad_01_0"), 12)), wait="#tags-answer li")
+    page.set_input_files("#own-file", network(title="First"))
+    page.wait_for_selector("#own-name:text-is('First')", timeout=SLOW_MS)
+    page.wait_for_selector(".dl4mir-player .d-track-name:text-is('First')", timeout=SLOW_MS)
+    page.set_input_files("#own-file", network(title="Second"))
+    page.wait_for_selector(".dl4mir-player .d-track-name:text-is('Second')", timeout=SLOW_MS)
+    page.get_by_role("button", name="Take it away").click()
+    page.wait_for_selector(DONE, timeout=SLOW_MS)
+    names = page.locator(".dl4mir-player .d-track-name").all_inner_texts()
+    assert names == ["log-mel", "tags", "singing", "sung", "genre", "genre tags of musicnn"]
+    assert page.locator("#trouble").is_hidden() and page.locator("#again").is_hidden()
 
 
 # --- for everybody ------------------------------------------------------------------------------------------------
