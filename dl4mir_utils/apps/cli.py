@@ -250,13 +250,13 @@ def tag(
         _check_table("--json", json_file, ".json")
         _check_table("--m3u", playlist, ".m3u", ".m3u8")
         _check_table("--index", index, ".dl4mir")
-        from dl4mir_utils.apps.lite import read_card
+        from dl4mir_utils.apps.lite import network_card
         from dl4mir_utils.apps.tag import FIELD
         from dl4mir_utils.apps.workers import Failure, each_in_process
-        from dl4mir_utils.paths import course_file, sound_files
+        from dl4mir_utils.paths import sound_files
 
         network = f"musicnn_{model}"
-        names = read_card(course_file(f"pretrained/{network}.tflite"))["labels"]
+        names = network_card(network)["labels"]
         if only and only not in names:
             raise BadArgumentError(f"--only is {only!r}; it must be one of: {', '.join(sorted(names))}.")
         files, failures = sound_files(sounds)

@@ -19,12 +19,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dl4mir_utils.apps.lite import read_card
+from dl4mir_utils.apps.lite import network_card
 from dl4mir_utils.apps.similar import NETWORK, artist, between, direction, file_embedding, unit
 from dl4mir_utils.apps.tag import file_tags
 from dl4mir_utils.decoding import not_a_file
 from dl4mir_utils.errors import AudioDecodeError, BadArgumentError, SoundIndexError
-from dl4mir_utils.paths import cache_root, course_file, sound_files
+from dl4mir_utils.paths import cache_root, sound_files
 
 VERSION = 2  # to be raised when the same sound would get other vectors from the same network
 WAIT_S = 10  # for another process that writes
@@ -186,7 +186,7 @@ class SoundIndex:
         BadArgumentError
             It holds silence only, or samples that are no numbers.
         """
-        self._vector(file, _embedding(), lambda: file_embedding(file, threads))
+        self._embed(file, threads)
 
     def tags(self, file: Path, name: str, threads: int = 1) -> np.ndarray:
         """Tag a file, if its content is not known, and remember the answer.
@@ -222,14 +222,13 @@ class SoundIndex:
         return [file for file in files if file not in known]
 
     def _known(self, files: Iterable[Path], kind: str) -> dict[Path, np.ndarray]:
-        with self._opened() as db:
-            query = "SELECT path, size, mtime_ns, vector FROM files JOIN vectors USING (content) WHERE kind = ?"
-            known = {path: (state, vector) for path, *state, vector in db.execute(query, (kind,))}
+        joined = "SELECT vector FROM files JOIN vectors USING (content)"
+        query = f"{joined} WHERE (path, size, mtime_ns, kind) = (?, ?, ?, ?)"
         found = {}
-        for file in files:
-            state, vector = known.get(_key(file), (None, b""))
-            if state and state == _state(file):
-                found[file] = np.frombuffer(vector, np.float32)
+        with self._opened() as db:
+            for file in files:
+                if row := db.execute(query, (_key(file), *_state(file), kind)).fetchone():
+                    found[file] = np.frombuffer(row[0], np.float32)
         return found
 
     def rewrite(self, file: Path, write: Callable[[Path], None]) -> None:
@@ -253,6 +252,9 @@ class SoundIndex:
                 copied = "INSERT OR REPLACE INTO vectors SELECT ?, kind, vector FROM vectors WHERE content = ?"
                 db.execute(copied, (content, *heard))
                 db.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", (_key(file), *after, content))
+
+    def _embed(self, file: Path, threads: int = 1) -> np.ndarray:
+        return self._vector(file, _embedding(), lambda: file_embedding(file, threads))
 
     def _vector(self, file: Path, kind: str, make: Callable[[], np.ndarray]) -> np.ndarray:
         if reason := not_a_file(file):
@@ -297,7 +299,7 @@ class SoundIndex:
             As `add`, of the files that are given; or nothing is left, when what is taken away is what was there.
         """
         given = [*seeds, *plus, *minus]
-        heard = [unit(self._vector(file, _embedding(), lambda file=file: file_embedding(file))) for file in given]
+        heard = [unit(self._embed(file)) for file in given]
         first, last = len(seeds), len(seeds) + len(plus)
         target = direction(heard[:first], heard[first:last], heard[last:])
         files, vectors, copies = self._others(given, folder)
@@ -325,9 +327,7 @@ class SoundIndex:
         AudioDecodeError, BadArgumentError
             As `add`, of the two files; or they are as good as opposite, so that no arc leads from one to the other.
         """
-        ends = [
-            unit(self._vector(file, _embedding(), lambda file=file: file_embedding(file))) for file in (first, last)
-        ]
+        ends = [unit(self._embed(file)) for file in (first, last)]
         files, vectors, copies = self._others([first, last], folder)
         taken: list[Path] = []
         similarity = []
@@ -374,11 +374,11 @@ def _within(limit: int | None, files: Iterable[Path], count: int) -> list[Path]:
 
 
 def _embedding() -> str:
-    return f"embedding {read_card(course_file(f'pretrained/{NETWORK}.tflite'))['sha256']}"
+    return f"embedding {network_card(NETWORK)['sha256']}"
 
 
 def _tags(name: str) -> str:
-    return f"tags {read_card(course_file(f'pretrained/{name}.tflite'))['sha256']}"
+    return f"tags {network_card(name)['sha256']}"
 
 
 def _below(folder: Path) -> bytes:

@@ -23,6 +23,17 @@ def network(name: str, threads: int = 1) -> "Network":
     return _loaded(course_file(f"pretrained/{name}.tflite"), threads)
 
 
+def network_card(name: str) -> dict[str, Any]:
+    """Return the card of a network that comes with the course, without loading the network.
+
+    Raises
+    ------
+    DataNotFoundError
+        It is not there.
+    """
+    return read_card(course_file(f"pretrained/{name}.tflite"))
+
+
 @lru_cache(maxsize=2)
 def _loaded(path: Path, threads: int) -> "Network":
     return Network(path, threads)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dl4mir_utils.apps.lite import read_card
+from dl4mir_utils.apps.lite import network_card
 from dl4mir_utils.apps.similar import NETWORK, file_embedding, unit
 from dl4mir_utils.apps.workers import Failure, each_in_process
 from dl4mir_utils.errors import AudioDecodeError
@@ -47,7 +47,7 @@ def neighbours(cache: Path) -> dict[str, Any]:
     table = course_file("mini/clips.csv")
     with table.open(encoding="utf-8", newline="") as opened:
         rows = one_of_each_piece(csv.DictReader(opened))
-    card = read_card(course_file(f"pretrained/{NETWORK}.tflite"))
+    card = network_card(NETWORK)
     parts = [str(VERSION), card["sha256"], *(row["clip_id"] + row["sha256"] for row in rows)]
     state = hashlib.sha256("\n".join(parts).encode()).hexdigest()
     vectors = _cached(cache, state)
@@ -87,13 +87,9 @@ def credit(row: dict[str, str]) -> str:
     return f"“{row['title']}” by {row['artist']}{holder}, {row['licence']}, from Debian's package {row['package']}"
 
 
-def _embedding(file: Path, threads: int) -> np.ndarray:
-    return file_embedding(file, threads)
-
-
 def _vectors(files: list[Path]) -> bytes:
     found = []
-    with each_in_process(_embedding, files) as results:
+    with each_in_process(file_embedding, files) as results:
         for file, embedding in results:
             if isinstance(embedding, Failure):
                 raise AudioDecodeError({str(file): embedding.reason})
