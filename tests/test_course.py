@@ -175,6 +175,24 @@ def test_players_work_on_the_page_without_a_kernel(ran, stem, players):
     assert [track["name"] for track in data["tracks"]] == ["log-mel", "voice"]
 
 
+def test_the_live_page_is_linked_where_it_lies(tmp_path):
+    """Beside the page, if it was written; else where GitHub serves it."""
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "pyproject.toml").write_text('[project]\nurls = { Repository = "https://github.com/some/course" }\n')
+    build = tmp_path / "build" / "course"
+    build.mkdir(parents=True)
+    for number, wanted in (("01", "https://some.github.io/course/live.html"), ("02", "live.html"), ("03", None)):
+        path = write(tmp_path, f"{number}_good.ipynb", "Good")
+        nb = nbs.read(path)
+        nb.cells[0].source = nbs.fill(
+            nb.cells[0].source, "badges", nbs.badges("https://github.com/some/course", path.name)
+        )
+        course.write_notebook_page(tmp_path, path, nb, course.Run(status="ok"))
+        found = re.search(r'<a href="([^"]*)">Try it live', (build / f"{number}_good.html").read_text("utf-8"))
+        assert (found and found[1]) == wanted
+        (build / "live.html").touch()
+
+
 def test_results_are_collected(ran):
     card = json.loads((ran[0] / "results.json").read_text("utf-8"))["notebooks"][0]
     assert card["results"][0]["rows"] == [["baseline", 0.5]]

@@ -325,6 +325,9 @@ def write_notebook_page(root: Path, path: Path, nb: NotebookNode, run: Run) -> N
     build = root / "build" / "course"
     # The page shows what this run took, not what stands in the stored notebook.
     nbs.fill_measured(nb, nbs.measured_text(run.seconds, run.peak_memory_bytes))
+    if (build / "live.html").exists():  # beside this page, so that the link works without a network
+        address = nbs.pages_address(nbs.repository_url(root)) + "live.html"
+        nb.cells[0].source = nb.cells[0].source.replace(address, "live.html")
     nbs.embed_players(nb)
     sounds = nbs.extract_sound(nb, path.stem)
     cells, sections = course_html.notebook_cells(nb, path.parent)

@@ -143,14 +143,26 @@ def repository_url(root: Path) -> str:
     return tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]["urls"]["Repository"].rstrip("/")
 
 
+# Notebooks about what the live page does.
+ON_LIVE_PAGE = ("01", "02", "05a", "05b", "06", "08", "11a", "11b")
+
+
+def pages_address(repository: str) -> str:
+    """Address at which GitHub serves the pages of the course."""
+    owner, _, project = repository.removeprefix("https://github.com/").partition("/")
+    return f"https://{owner}.github.io/{project}/"
+
+
 def badges(repository: str, filename: str) -> str:
     """Links of one notebook, as a line of Markdown: its page, where everything sounds and moves, and where it runs."""
     name = repository.removeprefix("https://github.com/")
-    owner, _, project = name.partition("/")
-    page = f"https://{owner}.github.io/{project}/{filename.removesuffix('.ipynb')}.html"  # where GitHub serves pages
+    page = f"{pages_address(repository)}{filename.removesuffix('.ipynb')}.html"
     colab = f"https://colab.research.google.com/github/{name}/blob/main/notebooks/{filename}"
     binder = f"https://mybinder.org/v2/gh/{name}/HEAD?urlpath=lab/tree/notebooks/{filename}"
-    return f"[Read it with sound]({page}) · [Open in Colab]({colab}) · [Open in Binder]({binder})"
+    links = [f"[Read it with sound]({page})", f"[Open in Colab]({colab})", f"[Open in Binder]({binder})"]
+    if filename.partition("_")[0] in ON_LIVE_PAGE:
+        links.append(f"[Try it live on your music]({pages_address(repository)}live.html)")
+    return " · ".join(links)
 
 
 # What notebooks import and Colab lacks. All else is there; --no-deps keeps Kapre from putting older ones in its place.
