@@ -724,7 +724,10 @@ export class Listener {
       sure = to;
     }
     const count = Math.min(LIVE_STEPS, steps - this.begun);
-    const raw = await ensemble(this.seen, LIVE_STEPS - count, LIVE_STEPS, this.networks);
+    // One call, lengthened before the beginning: it is the newest steps that count here.
+    const size = lengthsOf(card, "ensemble").find((length) => length >= count);
+    const inputs = mirroredSteps(this.seen.part(LIVE_STEPS - count, LIVE_STEPS), count, size - count, size);
+    const raw = (await this.networks.run(DETECTOR, `ensemble_${size}`, inputs)).singing.slice(size - count);
     const { hop_s, probability, threshold } = singing(raw, card, Infinity);
     shown({
       kind: "singing", hop_s, first: steps - count, frames: count, probability, threshold,

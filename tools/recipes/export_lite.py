@@ -30,7 +30,7 @@ SAMPLES = 2048  # of a step of the singing detector
 # Lengths for the live page, because a browser's LiteRT takes fixed shapes only. The front end answers to blocks as to
 # the whole. To the recurrent layers a song of another length is lengthened to the next one; 79 steps are a clip of
 # 10 s, 439 the blocks of longer songs on the command line.
-PAGE_STEPS = {"front_end": (28, 160), "ensemble": (28, 52, 79, 112, 160, 439)}
+PAGE_STEPS = {"front_end": (28, 96), "ensemble": (28, 52, 79, 112, 160, 439)}
 SINGLE, HALF = 1e-5, 2e-3  # by how much probabilities may differ from Keras'
 
 
