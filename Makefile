@@ -24,12 +24,12 @@ NEWS := $(JUPYTERLAB_SETTINGS_DIR)/@jupyterlab/apputils-extension
 PORT := 8765
 
 .DEFAULT_GOAL := help
-.PHONY: help course show lab doctor test render lock clean env
+.PHONY: help course show lab doctor progress certificate test render lock clean env
 
 help: ## show this list
 	@echo "Deep learning for music information retrieval: a notebook course"
 	@echo
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "  ONLY=05b takes one notebook, GPU=1 installs TensorFlow for NVIDIA cards, PYTHON=python3.12 chooses the Python."
 
@@ -49,6 +49,15 @@ lab: env ## open JupyterLab on the first notebook
 
 doctor: env ## check this machine
 	@"$(PY)" -m dl4mir_utils doctor
+
+progress: env ## show which exercises you have solved, and write a page of it
+	@"$(PY)" -m dl4mir_utils progress
+
+# In the environment, not in the command, so that quotation marks in a name do no harm.
+certificate: export CERTIFICATE_NAME := $(value NAME)
+certificate: export CERTIFICATE_FILE := $(value VERIFY)
+certificate: env ## write a certificate of them (NAME="Ada Lovelace"), or verify one (VERIFY=file)
+	@"$(PY)" -m dl4mir_utils certificate $(if $(VERIFY),--verify "$$CERTIFICATE_FILE",--name "$$CERTIFICATE_NAME")
 
 # Two workers with one thread each: with more, they would wait for each other on two cores.
 test: export TF_NUM_INTRAOP_THREADS := 1

@@ -1,10 +1,13 @@
 """Where nbval runs a notebook, the exercises' solutions run, too: each one before the stub whose place it takes."""
 
+import os
 import re
 import textwrap
 
 import nbformat
 import pytest
+
+os.environ["DL4MIR_PROGRESS"] = "off"  # solved by the course itself, not by its reader
 
 SOLVED = """\
 from IPython.utils.capture import capture_output

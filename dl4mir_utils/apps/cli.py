@@ -56,6 +56,37 @@ def doctor() -> None:
     raise typer.Exit(code=1 if failed else 0)
 
 
+@app.command()
+def progress() -> None:
+    """Show which exercises of the course are solved, and write a page of it."""
+    with _plain_errors():
+        from dl4mir_utils.progress import show_progress, write_progress
+
+        page, table = write_progress(), show_progress()
+        for title, row in table.iterrows():
+            typer.echo(f"{row.solved:>3} of {row.exercises}  {title}")
+        typer.echo(f"\n{table.solved.sum()} of {table.exercises.sum()} exercises are solved: {page}")
+
+
+@app.command()
+def certificate(
+    name: Annotated[str | None, typer.Option(help="Whose it is.")] = None,
+    verify: Annotated[Path | None, typer.Option(help="A certificate that was written before.")] = None,
+) -> None:
+    """Write a certificate of the solved exercises, to print; or verify that one is as it was written."""
+    with _plain_errors():
+        from dl4mir_utils.progress import verify_certificate, write_certificate
+
+        if (name is None) == (verify is None):
+            raise BadArgumentError("Say --name, for a new certificate, or --verify, for one that is there.")
+        if verify is None:
+            typer.echo(f"Written: {write_certificate(name)}. Open it in a browser, to print it or to save it as PDF.")
+        elif verify_certificate(verify):
+            typer.echo("The certificate is as the course wrote it: the checksum is right. By whom, it cannot say.")
+        else:
+            raise BadArgumentError("The certificate was changed after the course wrote it: the checksum is another.")
+
+
 @contextmanager
 def _plain_errors() -> Iterator[None]:
     try:

@@ -1,7 +1,7 @@
 """Checks of the exercises: each says whether an answer is right and, if not, what to look at.
 
 A check prints one line. It never shows the solution and never raises: a notebook runs through with its stubs.
-One module holds the checks of one notebook.
+One module holds the checks of one notebook. What is right is remembered for `make progress`.
 """
 
 from dl4mir_utils.checks.attention import check_10_by_hand, check_10_causal, check_10_memory
@@ -61,6 +61,7 @@ from dl4mir_utils.checks.start_here import (
 )
 from dl4mir_utils.checks.tagging import check_06_micro, check_06_pairs, check_06_threshold
 from dl4mir_utils.checks.transfer import check_07_join, check_07_noise, check_07_one_shot
+from dl4mir_utils.progress import remembered
 
 __all__ = [
     "check_00_frames",
@@ -121,3 +122,7 @@ __all__ = [
     "mystery_steps",
     "suspicious_clips",
 ]
+
+for _name in __all__:
+    if _name.startswith("check_"):
+        globals()[_name] = remembered(globals()[_name])
