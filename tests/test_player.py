@@ -221,6 +221,21 @@ WRONG = {
     "there are no segments": lambda: Segments("c", []),
     r"list of \(start_s, end_s, label\)": lambda: Segments("c", [(1, 2)]),
     "goes from 2 s to 1 s": lambda: Segments("c", [(2, 1, "x")]),
+    "labels are the reader's choice; they need editable=True": lambda: Segments("c", [(0, 1, "x")], labels=["x"]),
+    "'b' .3 s to 5 s. overlaps 'a', which starts at 4.9 s": lambda: Segments(
+        "c", [(4.9, 6, "a"), (3, 5, "b")], editable=True
+    ),
+    "'b' is none of the labels a": lambda: Segments("c", [(3, 5, "b")], editable=True, labels=["a"]),
+    "without segments give the labels": lambda: Segments("c", [], editable=True),
+    "'x' goes from 1.2 s to 1.3 s, but the sound ends at 1 s": lambda: player(
+        TIME, 16000, [Segments("c", [(0, 1, "x"), (1.2, 1.3, "x")], editable=True)]
+    ),
+    "Two tracks of segments are named 'c'": lambda: player(
+        TIME, 16000, [Segments("c", [(0, 1, "x")]), Segments("c", [(0, 1, "x")], editable=True)]
+    ),
+    "There is no track of segments 'd', but: c": lambda: player(TIME, 16000, [Segments("c", [(0, 1, "x")])]).segments(
+        "d"
+    ),
     "mix down": lambda: player(np.zeros((100, 2))),
     "sample rate in Hz, such as 16000, not 0.5": lambda: player(TIME, 0.5),
     "is empty or holds NaN": lambda: player(NAN),
@@ -235,6 +250,36 @@ WRONG = {
 def test_what_is_wrong_and_what_to_do(message):
     with pytest.raises(BadArgumentError, match=message):
         WRONG[message]()
+
+
+def test_segments_that_can_be_changed():
+    given = [(0.5, 1.03, "b"), (0.1, 0.5, "a")]  # the second one touches, and ends a frame after the sound
+    shown = player(TIME, 16000, [Segments("s", given, editable=True), Segments("fixed", [(0, 1, "x"), (0.5, 1, "y")])])
+    table = shown.segments("s")
+    assert list(table.columns) == ["start_s", "end_s", "label"] and not shown.edited("s")
+    assert list(table.itertuples(index=False, name=None)) == [(0.1, 0.5, "a"), (0.5, 1.0, "b")]
+    assert len(shown.segments("fixed")) == 2
+    track = shown.content()["tracks"][1]
+    assert track["kind"] == "editable" and track["labels"] == ["a", "b"]
+    assert track["segments"] == [[0.1, 0.5, "a"], [0.5, 1.0, "b"]]
+    assert "s: 2 segments of a, b, which can be changed" in shown.text
+    # What the browser sends, and takes back.
+    first, second = (shown._repr_mimebundle_()[0][WIDGET_MIME]["model_id"] for _ in range(2))
+    assert first == second, "one widget, however often it is shown"
+    shown._widget.edits = {"s": [[0.2, 0.5, "a"]]}
+    assert shown.edited("s") and shown.segments("s").values.tolist() == [[0.2, 0.5, "a"]]
+    shown._widget.edits = {"s": []}
+    assert shown.edited("s") and len(shown.segments("s")) == 0
+    assert shown.segments("s").dtypes.tolist()[:2] == [float, float]
+    shown._widget.edits = {}
+    assert not shown.edited("s") and len(shown.segments("s")) == 2
+
+
+def test_segments_to_begin_with_none():
+    track = Segments("s", [], editable=True, labels=["sing", "speak"])
+    assert track.summary() == "s: 0 segments of sing, speak, which can be changed" and track.end_s == 0
+    shown = player(TIME, 16000, [track], "A")
+    assert len(shown.segments("s")) == 0 and shown.png()
 
 
 def made_map(**options):

@@ -1,13 +1,13 @@
-// The microphone: its sound in parts of equal length, and the view of what the networks hear in it.
+// The view of what the networks hear before the microphone.
 
 import { MEL_BANDS } from "./analyses.js";
 import { makePie } from "./pie.js";
 import { LiveError } from "./sound.js";
+import { microphoneTrouble } from "../player/capture.js";
 import { MAGMA, clock, make, palette, say } from "../player/player.js";
 
 export const MOST_RECORDED_S = 10 * 60;
 const SHOWN_S = 20;
-const PART = 1024; // samples that come at once
 const TAGS = 8;
 const LOUDEST = 0.99; // of full scale
 const QUIET_DB = -70;
@@ -17,77 +17,9 @@ const LIKELY = 0.5;
 const SPOKEN_EVERY_MS = 6000; // a screen reader needs time to finish
 const LEVEL_DB = [-60, 0];
 
-// The processor collects what comes 128 samples at a time.
-const TAP = `registerProcessor("tap", class extends AudioWorkletProcessor {
-  constructor() { super(); this.part = new Float32Array(${PART}); this.filled = 0; }
-  process([channels]) {
-    const sound = channels[0];
-    if (!sound) return true;
-    for (const value of sound) {
-      this.part[this.filled++] = value;
-      if (this.filled < ${PART}) continue;
-      this.port.postMessage(this.part, [this.part.buffer]);
-      this.part = new Float32Array(${PART});
-      this.filled = 0;
-    }
-    return true;
-  }
-});`;
-
-/** What can be wrong with a microphone, by the browser's name for it. */
-const TROUBLE = {
-  NotAllowedError:
-    "The browser does not let this page use the microphone. Allow it in the address bar, and in the settings of your system; then try again.",
-  NotFoundError: "No microphone was found. Plug one in, or choose a file instead.",
-  NotReadableError: "The microphone is there, but another program may be using it. Close that program, then try again.",
-  OverconstrainedError: "This microphone cannot do what the page asks for. Try another one.",
-};
-const INSECURE =
-  "Browsers lend the microphone only to pages that are opened as a file, from this machine (make show) or over https.";
-
 /** In words for the reader, why there is no microphone. @param {Error} error */
 export function troubleOf(error) {
-  if (error instanceof LiveError) return error.message;
-  return TROUBLE[error.name] ?? `The microphone could not be opened: ${error.message}`;
-}
-
-/**
- * Open the microphone.
- * @param {(part: Float32Array) => void} onpart gets 1024 samples at a time
- * @param {() => void} onended is told if the microphone goes away
- * @returns {Promise<{rate: number, close: () => Promise<void>}>}
- */
-export async function openMicrophone(onpart, onended) {
-  if (!navigator.mediaDevices?.getUserMedia) throw new Error(INSECURE);
-  // What makes speech on the telephone clearer takes music apart.
-  const plain = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
-  const stream = await navigator.mediaDevices.getUserMedia({ audio: { channelCount: 1, ...plain } });
-  const context = new AudioContext();
-  const close = async () => {
-    for (const track of stream.getTracks()) track.stop();
-    if (context.state !== "closed") await context.close();
-  };
-  try {
-    // Chromium takes a worklet of a page that is a file from a data: address alone; other browsers may want a blob:.
-    const blob = URL.createObjectURL(new Blob([TAP], { type: "text/javascript" }));
-    await context.audioWorklet
-      .addModule(`data:text/javascript;base64,${btoa(TAP)}`)
-      .catch(() => context.audioWorklet.addModule(blob));
-    URL.revokeObjectURL(blob);
-    const tap = new AudioWorkletNode(context, "tap", {
-      numberOfOutputs: 0,
-      channelCount: 1,
-      channelCountMode: "explicit",
-    });
-    tap.port.onmessage = ({ data }) => onpart(data);
-    context.createMediaStreamSource(stream).connect(tap);
-    await context.resume();
-    stream.getAudioTracks()[0].onended = onended;
-  } catch (error) {
-    await close();
-    throw error;
-  }
-  return { rate: context.sampleRate, close };
+  return error instanceof LiveError ? error.message : microphoneTrouble(error);
 }
 
 // --- the view -------------------------------------------------------------------------------------------------------

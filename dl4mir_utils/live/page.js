@@ -13,10 +13,11 @@ import {
   tagsTrack,
 } from "./tracks.js";
 import { downloadsOf, fileName, save } from "./downloads.js";
-import { LiveView, MOST_RECORDED_S, openMicrophone, troubleOf } from "./microphone.js";
+import { LiveView, MOST_RECORDED_S, troubleOf } from "./microphone.js";
 import { pieTrack } from "./pie.js";
 import { LiveError, RATE, decode, describe, unpacked, wav } from "./sound.js";
 import { Engine, checkCard } from "./worker.js";
+import { openMicrophone } from "../player/capture.js";
 import { TRACKS, make, mount, say } from "../player/player.js";
 
 TRACKS.genre = pieTrack;

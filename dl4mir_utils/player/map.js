@@ -149,8 +149,9 @@ function mountMap(host, content, address) {
     choice.onchange = () => colour(Number(choice.value));
     head.append(make("label", { class: "d-map-choice", text: "coloured by " }, choice));
   }
-  const root = make("div", { class: "dl4mir-player dl4mir-map", "data-lm-suppress-shortcuts": "true" }, head, make("div", { class: "d-map" }, svg, legend), status);
+  const root = make("div", { class: "dl4mir-player dl4mir-map" }, head, make("div", { class: "d-map" }, svg, legend), status);
   colour(0);
+  ownKeys(root);
   host.append(root);
   const themeless = followTheme(root);
   root.dl4mir = { ...sound, spans }; // for scripts on the page, and for tests

@@ -24,6 +24,13 @@ function make(tag, { text = "", onclick = null, ...attributes } = {}, ...childre
   return node;
 }
 
+/** Have JupyterLab leave the keys to us: it asks each element that has the focus by itself, not those around it. */
+function ownKeys(root) {
+  for (const node of [root, ...root.querySelectorAll("a, button, input, select, summary, [tabindex]")]) {
+    node.dataset.lmSuppressShortcuts = "true";
+  }
+}
+
 /** Set a text only where it changes: a text node that is written again costs a layout. */
 function say(node, text) {
   if (node.textContent !== text) node.textContent = text;
@@ -312,34 +319,35 @@ function segmentTrack(track, { label }) {
   };
 }
 
-/** Class probabilities have no place on the time axis: bars (and a pie) that move while the song plays. */
-function barsTrack(track, { body }) {
-  const values = new Values(track);
-  const pie = track.pie ? body.appendChild(make("div", { class: "d-pie", "aria-hidden": "true" })) : null;
+/** Bars, and a pie where one is wanted; returns how to show probabilities in them (null: none are known). */
+function makeBars(labels, wantsPie, body) {
+  const pie = wantsPie ? body.appendChild(make("div", { class: "d-pie", "aria-hidden": "true" })) : null;
   const list = body.appendChild(make("ul"));
   const colour = (i) => `var(--d-c${i % N_COLOURS})`;
-  const bars = track.labels.map((label, i) => {
+  const bars = labels.map((label, i) => {
     const fill = make("span", { class: "d-fill", style: `background: ${colour(pie ? i : 0)}` });
     const value = make("span", { class: "d-value" });
     list.append(make("li", {}, make("span", { class: "d-name", text: label, title: label }), make("span", { class: "d-bar" }, fill), value));
     return { fill, value };
   });
-  return {
-    values,
-    update(time) {
-      const read = values.read(time);
-      let sum = 0;
-      const slices = bars.map(({ fill, value }, i) => {
-        const share = read ? read[i] : 0;
-        fill.style.transform = `scaleX(${share.toFixed(4)})`;
-        say(value, read ? `${(100 * share).toFixed(0)} %` : "–");
-        sum += 100 * share; // a thin gap in the colour of the paper parts the slices
-        return `${colour(i)} 0 ${(sum - 0.6).toFixed(2)}%, var(--d-paper) 0 ${sum.toFixed(2)}%`;
-      });
-      if (pie) pie.style.background = read ? `conic-gradient(${slices})` : "var(--d-line)";
-    },
-    spoken: (time) => values.strongest(time, 2),
+  return (read) => {
+    let sum = 0;
+    const slices = bars.map(({ fill, value }, i) => {
+      const share = read ? read[i] : 0;
+      fill.style.transform = `scaleX(${share.toFixed(4)})`;
+      say(value, read ? `${(100 * share).toFixed(0)} %` : "–");
+      sum += 100 * share; // a thin gap in the colour of the paper parts the slices
+      return `${colour(i)} 0 ${(sum - 0.6).toFixed(2)}%, var(--d-paper) 0 ${sum.toFixed(2)}%`;
+    });
+    if (pie) pie.style.background = read ? `conic-gradient(${slices})` : "var(--d-line)";
   };
+}
+
+/** Class probabilities have no place on the time axis: bars (and a pie) that move while the song plays. */
+function barsTrack(track, { body }) {
+  const values = new Values(track);
+  const show = makeBars(track.labels, track.pie, body);
+  return { values, update: (time) => show(values.read(time)), spoken: (time) => values.strongest(time, 2) };
 }
 
 barsTrack.below = true; // the time axis
@@ -363,10 +371,12 @@ function isDark(node) {
  * @param {HTMLElement} host
  * @param {object} content  what `Player.content` in Python gives
  * @param {string} address  of the sound
+ * @param {object} model  of the widget; null on a page without a kernel
  */
-function mount(host, content, address) {
+function mount(host, content, address, model = null) {
   if (content.map) return mountMap(host, content, address);
   if (content.slide) return mountSlide(host, content, address);
+  if (content.listen) return mountListen(host, content, model);
   const { duration } = content;
   const over = new AbortController(); // takes every listener away at once
   const listen = (target, type, action, options = {}) => target.addEventListener(type, action, { signal: over.signal, ...options });
@@ -391,14 +401,41 @@ function mount(host, content, address) {
     "Space plays and pauses, ← → move 1 s (with Shift 10 s), Home and End jump, + − zoom, 0 shows everything. Click or drag in the picture to move there.");
   const root = make("div", {
     class: "dl4mir-player", tabindex: 0, role: "group", "aria-label": `Player: ${content.title || "sound"}. ${content.description}`,
-    "data-lm-suppress-shortcuts": "true", // JupyterLab leaves the keys to the player
   }, head, controls, stage, help, live);
 
   const axis = make("canvas", { class: "d-axis", "aria-hidden": "true" });
   const axisLabel = make("div", { class: "d-label d-note", text: "time" });
   axis.style.height = "22px";
   seekable(axis);
-  let rows = []; // what belongs to a track: { track, row, label, canvas } or { track, row, section }
+  wheeled(axis);
+  // What belongs to a track: { track, row, label, canvas, cell } or { track, row, section }. A row may have its own cell,
+  // with the canvas in it, and what else a reader needs to work on it.
+  let rows = [];
+  const stale = new Set(); // rows to be drawn again before the next picture
+  /** What a row may use that works on more than its own canvas. */
+  const player = {
+    root, audio, duration, view, help, listen, seek, title: content.title,
+    timeAt: (event) => timeAt(event),
+    /** Seconds that so many CSS pixels stand for. */
+    seconds: (px) => (px / axis.clientWidth) * (view.to - view.from),
+    tell: (text) => say(live, text),
+    redraw(row) {
+      if (!stale.size) requestAnimationFrame(() => (paint(rows.filter((each) => stale.has(each.row))), stale.clear()));
+      stale.add(row);
+    },
+    /** What the reader has changed in a track, if the kernel (or another view) knows of any; null if nothing. */
+    edits: (track) => model?.get("edits")[track.name] ?? null,
+    keepEdits(track, segments) {
+      if (!model) return;
+      const { [track.name]: before, ...others } = model.get("edits");
+      model.set("edits", segments ? { ...others, [track.name]: segments } : others);
+      model.save_changes();
+    },
+    whenEdited(action) {
+      model?.on("change:edits", action);
+      over.signal.addEventListener("abort", () => model?.off("change:edits", action));
+    },
+  }; // prettier-ignore
 
   /** Make what shows a track. */
   function rowOf(track) {
@@ -408,11 +445,12 @@ function mount(host, content, address) {
       const section = make("section", { class: "d-classes", "aria-label": track.summary }, label, body);
       return { track, section, row: TRACKS[track.kind](track, { label, body }) };
     }
-    const row = TRACKS[track.kind](track, { label });
     const canvas = make("canvas", { role: "img", "aria-label": track.summary });
+    const row = TRACKS[track.kind](track, { label, canvas, player });
     canvas.style.height = `${row.height}px`;
-    seekable(canvas);
-    return { track, label, canvas, row };
+    if (!row.cell) seekable(canvas); // else the row has its own use for the pointer
+    wheeled(canvas);
+    return { track, label, canvas, cell: row.cell ?? canvas, row };
   }
 
   /** Show these tracks, and keep what is there of those that were shown before: more may be known of some by now. */
@@ -420,12 +458,13 @@ function mount(host, content, address) {
     const before = new Map(rows.map((each) => [each.track, each]));
     rows = tracks.map((track) => before.get(track) ?? rowOf(track));
     const upper = rows.filter((each) => each.canvas);
-    plots.replaceChildren(cursor, ...upper.flatMap(({ label, canvas }) => [label, canvas]), axisLabel, axis);
+    plots.replaceChildren(cursor, ...upper.flatMap(({ label, cell }) => [label, cell]), axisLabel, axis);
     stage.replaceChildren(plots, ...rows.filter((each) => each.section).map(({ section }) => section));
+    ownKeys(root);
     drawAll();
   }
 
-  function drawAll() {
+  function paint(some) {
     const scale = devicePixelRatio || 1;
     const width = Math.round(axis.clientWidth * scale);
     if (!width) return; // not on the page yet, or hidden; the observer calls again
@@ -433,7 +472,7 @@ function mount(host, content, address) {
     const style = getComputedStyle(root);
     const ink = (name) => style.getPropertyValue(name).trim();
     const x = (seconds) => ((seconds - view.from) / (view.to - view.from)) * width;
-    for (const { canvas, row } of [...rows, { canvas: axis, row: { draw: drawTimeAxis } }]) {
+    for (const { canvas, row } of some) {
       if (!canvas) continue;
       const height = Math.round(canvas.clientHeight * scale);
       Object.assign(canvas, { width, height }); // also clears it
@@ -441,6 +480,8 @@ function mount(host, content, address) {
     }
     update();
   }
+
+  const drawAll = () => paint([...rows, { canvas: axis, row: { draw: drawTimeAxis } }]);
 
   /** Everything that moves with the sound. */
   function update() {
@@ -527,7 +568,7 @@ function mount(host, content, address) {
     0: () => zoom(Infinity),
   };
 
-  /** Let pointer and wheel move the sound and the view; these listeners go away with the canvas. */
+  /** Let the pointer move the sound, and the wheel the view; these listeners go away with the canvas. */
   function seekable(canvas) {
     canvas.addEventListener("pointerdown", (event) => {
       if (event.button) return;
@@ -536,6 +577,9 @@ function mount(host, content, address) {
       seek(timeAt(event));
     });
     canvas.addEventListener("pointermove", (event) => canvas.hasPointerCapture(event.pointerId) && seek(timeAt(event)));
+  }
+
+  function wheeled(canvas) {
     // The wheel alone scrolls the page; with Ctrl (or two fingers) it zooms, sideways it moves the view.
     canvas.addEventListener("wheel", (event) => {
       const sideways = event.shiftKey ? event.deltaY || event.deltaX : event.deltaX;
@@ -554,6 +598,7 @@ function mount(host, content, address) {
   listen(document, "play", () => audio.pause(), { capture: true }); // a plain player of the page has started
   listen(slider, "input", () => seek(Number(slider.value)));
   listen(root, "keydown", (event) => {
+    if (event.defaultPrevented) return; // a row has had a use for it
     const key = KEYS[event.key];
     const pressesButton = event.key === " " && event.target.closest("button, summary");
     if (!key || pressesButton || event.ctrlKey || event.altKey || event.metaKey) return;
@@ -590,9 +635,9 @@ function mount(host, content, address) {
 /** anywidget: the content comes with the model; what is returned cleans up when the output goes away. */
 function render({ model, el }) {
   const content = model.get("content");
-  if (!content.audio) return mount(el, content, "");
+  if (!content.audio) return mount(el, content, "", model);
   const address = URL.createObjectURL(new Blob([toBytes(content.audio)], { type: content.audio_type }));
-  const unmount = mount(el, content, address);
+  const unmount = mount(el, content, address, model);
   return () => (unmount(), URL.revokeObjectURL(address));
 }
 

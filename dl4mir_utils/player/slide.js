@@ -76,9 +76,10 @@ function mountSlide(host, content, address) {
   // JupyterLab would take the arrow keys to go from cell to cell.
   range.onkeydown = (event) => /^(Arrow|Home|End|Page)/.test(event.key) && event.stopPropagation();
   const head = make("div", { class: "d-head" }, make("strong", { text: content.title || name }), ` ${content.description}`);
-  const root = make("div", { class: "dl4mir-player dl4mir-slide", role: "group", "aria-label": content.title || name, "data-lm-suppress-shortcuts": "true" }, head, picture, controls);
+  const root = make("div", { class: "dl4mir-player dl4mir-slide", role: "group", "aria-label": content.title || name }, head, picture, controls);
   halt();
   show(start, false);
+  ownKeys(root);
   host.append(root);
   const themeless = followTheme(root);
   root.dl4mir = { show, sound }; // for scripts on the page, and for tests

@@ -4,8 +4,8 @@ import base64
 import html
 import io
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -16,9 +16,10 @@ import soundfile
 from dl4mir_utils.environment import STYLE
 from dl4mir_utils.errors import BadArgumentError
 from dl4mir_utils.player.sound import Sound, fit
-from dl4mir_utils.player.tracks import Track, draw_picture, pack
+from dl4mir_utils.player.tracks import Segments, Track, draw_picture, pack
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
 
 WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
@@ -27,10 +28,14 @@ MEL_LOW_HZ = 40.0
 MEL_RANGE_DB = 80.0
 MEL_HOP_S = 0.016
 MEL_FRAMES = 10_000  # at most; a long sound gets a larger hop, because no screen has more columns
-# One script and one style sheet serve players, maps of sounds and sliders.
+# One script and one style sheet serve players, maps of sounds, sliders and the microphone.
+PARTS = {
+    "js": ("map", "slide", "player", "edit", "capture", "listen"),
+    "css": ("map", "slide", "player", "edit", "listen"),
+}
 CODE = {
-    kind: "".join((Path(__file__).parent / f"{name}.{kind}").read_text("utf-8") for name in ("map", "slide", "player"))
-    for kind in ("js", "css")
+    kind: "".join((Path(__file__).parent / f"{name}.{kind}").read_text("utf-8") for name in names)
+    for kind, names in PARTS.items()
 }
 
 
@@ -63,6 +68,51 @@ class Player:
         """The text version: title, length, description, and a line for each track."""
         caption = Sound(self.audio, self.sr, self.title, self.description).caption
         return "\n  ".join([caption, *(track.summary() for track in self.tracks)])
+
+    def segments(self, name: str) -> "pd.DataFrame":
+        """Return the segments of a track as the reader has left them.
+
+        Parameters
+        ----------
+        name : str
+            Of a `Segments` track.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row for each segment, in order of time: `start_s` and `end_s` in seconds from the beginning of the sound,
+            and `label`. Times that the reader has changed are whole milliseconds.
+
+        Raises
+        ------
+        BadArgumentError
+            There is no such track.
+        """
+        import pandas as pd
+
+        given = self._segments_track(name).segments
+        table = pd.DataFrame(self._edits.get(name, given), columns=["start_s", "end_s", "label"])
+        return table.astype({"start_s": float, "end_s": float})
+
+    def edited(self, name: str) -> bool:
+        """Return whether the reader has changed the segments of a track. For `name` see `segments`."""
+        return self._segments_track(name).name in self._edits
+
+    def _segments_track(self, name: str) -> Segments:
+        found = {track.name: track for track in self.tracks if isinstance(track, Segments)}
+        if name not in found:
+            raise BadArgumentError(f"There is no track of segments {name!r}, but: {', '.join(found) or 'none at all'}.")
+        return found[name]
+
+    @property
+    def _edits(self) -> dict[str, list]:
+        """What the reader has changed, by the name of the track."""
+        return self._widget.edits if "_widget" in self.__dict__ else {}
+
+    @cached_property
+    def _widget(self) -> Any:
+        """The widget, one for all places where the player is shown: what is changed in one changes in all."""
+        return make_widget(self)
 
     @cached_property
     def _log_mel(self) -> tuple[np.ndarray, float, list[tuple[float, str]]]:
@@ -122,7 +172,7 @@ class Player:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, Any], dict[str, Any]]:
         """Widget, figure and text; without anywidget (as on Colab) a piece of HTML in the widget's place."""
-        return bundle(self)
+        return bundle(self, lambda: self._widget)
 
 
 def player(
@@ -130,8 +180,9 @@ def player(
 ) -> Player:
     """Show a sound with its log-mel picture and tracks that move with it.
 
-    Click in the picture to move there; space plays, arrows skip, + and - zoom. On Colab it shows as HTML, or as a
-    widget after ``%pip install anywidget`` (which switches Colab's custom widget manager on by itself).
+    Click in the picture to move there; space plays, arrows skip, + and - zoom. Editable segments can be changed by
+    pointer and keys; `Player.segments` returns them. On Colab it shows as HTML, or as a widget after
+    ``%pip install anywidget`` (which switches Colab's custom widget manager on by itself).
 
     Parameters
     ----------
@@ -149,7 +200,8 @@ def player(
     Raises
     ------
     BadArgumentError
-        The sound is empty, holds NaN or is not mono; a track lasts longer than the sound.
+        The sound is empty, holds NaN or is not mono; a track lasts longer than the sound; two editable tracks have one
+        name.
     """
     shape = np.shape(audio)
     if len(shape) > 2 or (len(shape) == 2 and shape[1] != 1):
@@ -166,7 +218,16 @@ def player(
                 f"{track.name} lasts until {track.end_s:.1f} s, but the sound only {made.duration_s:.1f} s: "
                 "check hop_s (seconds from frame to frame), start_s and sr."
             )
-    return made
+    fitted = tuple(track.ending_with(made.duration_s) if _editable(track) else track for track in made.tracks)
+    names = [track.name for track in fitted if isinstance(track, Segments)]
+    for track in filter(_editable, fitted):
+        if names.count(track.name) > 1:
+            raise BadArgumentError(f"Two tracks of segments are named {track.name!r}; give the editable one its own.")
+    return replace(made, tracks=fitted)
+
+
+def _editable(track: Track) -> bool:
+    return isinstance(track, Segments) and track.editable
 
 
 def log_mel(audio: np.ndarray, sr: int) -> tuple[np.ndarray, float, list[tuple[float, str]]]:
@@ -260,7 +321,7 @@ def standalone_html(content: dict[str, Any], figure: str, code: bool = True) -> 
 
 
 class Shown(Protocol):
-    """What a `Player`, a map of sounds and a slider have in common."""
+    """What a `Player`, a map of sounds, a slider and a microphone have in common."""
 
     text: str
 
@@ -284,12 +345,24 @@ def as_html(shown: Shown) -> str:
     return standalone_html(shown.content(), figure)
 
 
-def bundle(shown: Shown) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what Jupyter shows, by type, and the figure's description: widget, figure and text; HTML for no widget."""
+def make_widget(shown: Shown) -> Any:
+    """Return a widget for a player, a map, a slider or a microphone; raises ImportError without anywidget."""
+    return _widget_class()(content=shown.content())
+
+
+def bundle(shown: Shown, widget: Callable[[], Any] | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what Jupyter shows, by type, and the figure's description: widget, figure and text; HTML for no widget.
+
+    Parameters
+    ----------
+    shown : Shown
+    widget : callable, optional
+        Returns the widget, where that is kept; else a new one is made.
+    """
     data = {"text/plain": shown.text, "image/png": shown.png()}
     try:
-        widget = _widget_class()(content=shown.content())
-        data[WIDGET_MIME] = {"version_major": 2, "version_minor": 1, "model_id": widget.model_id}
+        made = widget() if widget else make_widget(shown)
+        data[WIDGET_MIME] = {"version_major": 2, "version_minor": 1, "model_id": made.model_id}
     except ImportError:
         data["text/html"] = as_html(shown)
     return data, {"alt": shown.text}
@@ -302,10 +375,14 @@ def _widget_class() -> type:
     import traitlets
 
     class PlayerWidget(anywidget.AnyWidget):
-        """The view of a `Player` or a `SoundMap`. `content` is its content; bytes travel as binary."""
+        """The view of a `Player` or a `SoundMap`. `content` is its content; bytes travel as binary.
+
+        `edits` holds what the reader has changed: lists of [start, end, label] by the name of the track.
+        """
 
         _esm = CODE["js"]
         _css = CODE["css"]
         content = traitlets.Dict().tag(sync=True)
+        edits = traitlets.Dict().tag(sync=True)
 
     return PlayerWidget

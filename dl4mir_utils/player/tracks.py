@@ -6,7 +6,8 @@ from the beginning of the sound.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +18,7 @@ from dl4mir_utils.errors import BadArgumentError
 LINE_STYLES = ("-", "--", ":", "-.")
 MOST_BARS = 20
 MOST_SLICES = 7  # as many colours as there are
+TOUCHING_S = 1e-6  # less of an overlap is rounding
 
 
 class Track(ABC):
@@ -326,51 +328,98 @@ class Segments(Track):
     name : str
     segments : list of (start, end, label)
         In seconds; they may overlap, and need no order.
+    editable : bool
+        Let the reader move, add, delete and rename them; `Player.segments` returns what becomes of them. Editable
+        segments must not overlap.
+    labels : list of str
+        What the reader may choose between; by default the labels that occur.
 
     Raises
     ------
     BadArgumentError
-        No segments, a time that is no time, an end before its start.
+        No segments, a time that is no time, an end before its start. For editable ones also: two that overlap, a label
+        that is none of `labels`.
     """
 
     name: str
     segments: Sequence[tuple[float, float, str]]
+    editable: bool = False
+    labels: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         try:
             segments = sorted((float(start), float(end), str(label)) for start, end, label in self.segments)
         except (TypeError, ValueError):
             raise BadArgumentError(f"{self.name}: segments are a list of (start_s, end_s, label).") from None
-        if not segments:
-            raise BadArgumentError(f"{self.name}: there are no segments; leave the track out.")
         for start, end, label in segments:
             if not (np.isfinite([start, end]).all() and 0 <= start < end):
                 raise BadArgumentError(f"{self.name}: {label!r} goes from {start:g} s to {end:g} s; 0 <= start < end.")
+        found = tuple(dict.fromkeys(label for _, _, label in segments))
+        labels = tuple(dict.fromkeys(map(str, self.labels)))
+        if self.editable:
+            self._check_editable(segments, found, labels)
+        elif not segments:
+            raise BadArgumentError(f"{self.name}: there are no segments; leave the track out.")
+        elif labels:
+            raise BadArgumentError(f"{self.name}: labels are the reader's choice; they need editable=True.")
         object.__setattr__(self, "segments", tuple(segments))
+        object.__setattr__(self, "labels", labels or found)
+
+    def _check_editable(self, segments: list[tuple[float, float, str]], found: tuple, labels: tuple) -> None:
+        if not (found or labels):
+            raise BadArgumentError(f'{self.name}: without segments give the labels to choose from: labels=["sing"].')
+        if labels and (unknown := [label for label in found if label not in labels]):
+            raise BadArgumentError(f"{self.name}: {unknown[0]!r} is none of the labels {', '.join(labels)}; add it.")
+        for (start, end, label), (after, _, other) in pairwise(segments):
+            if after < end - TOUCHING_S:
+                raise BadArgumentError(
+                    f"{self.name}: {label!r} ({start:g} s to {end:g} s) overlaps {other!r}, which starts at {after:g} "
+                    "s; editable segments must not overlap: join them, or show them in two tracks."
+                )
+
+    def ending_with(self, duration_s: float) -> "Segments":
+        """Return these segments, none of which ends after the sound does.
+
+        Parameters
+        ----------
+        duration_s : float
+            Length of the sound in seconds.
+
+        Raises
+        ------
+        BadArgumentError
+            A segment starts where the sound is over.
+        """
+        if self.end_s <= duration_s:
+            return self
+        if self.segments[-1][0] >= duration_s:
+            start, end, label = self.segments[-1]
+            raise BadArgumentError(
+                f"{self.name}: {label!r} goes from {start:g} s to {end:g} s, but the sound ends at {duration_s:g} s."
+            )
+        cut = [(start, min(end, duration_s), label) for start, end, label in self.segments]
+        return replace(self, segments=cut)
 
     @property
     def end_s(self) -> float:
         """Where the last segment ends, in seconds."""
-        return max(end for _, end, _ in self.segments)
-
-    @property
-    def _labels(self) -> list[str]:
-        return list(dict.fromkeys(label for _, _, label in self.segments))
+        return max((end for _, end, _ in self.segments), default=0.0)
 
     def summary(self) -> str:
         """Name, count and labels."""
-        return f"{self.name}: {len(self.segments)} segments of {', '.join(self._labels)}"
+        changes = ", which can be changed" if self.editable else ""
+        return f"{self.name}: {len(self.segments)} segments of {', '.join(self.labels)}{changes}"
 
     def content(self) -> dict[str, Any]:
         """Return the list of segments."""
         segments = [list(segment) for segment in self.segments]
-        return {"kind": "segments", "name": self.name, "summary": self.summary(), "segments": segments}
+        kind = {"kind": "editable", "labels": list(self.labels)} if self.editable else {"kind": "segments"}
+        return kind | {"name": self.name, "summary": self.summary(), "segments": segments}
 
     def draw(self, ax: Any) -> None:
         """Draw a line of boxes for each label."""
-        labels = self._labels
-        for row, label in enumerate(labels):
+        for row, label in enumerate(self.labels):
             spans = [(start, end - start) for start, end, name in self.segments if name == label]
             ax.broken_barh(spans, (row - 0.35, 0.7), facecolor=COLOURS[row % len(COLOURS)])
-        ax.set_yticks(range(len(labels)), labels)
-        ax.set(ylim=(len(labels) - 0.4, -0.6), title=self.name)
+        ax.set_yticks(range(len(self.labels)), self.labels)
+        ax.set(ylim=(len(self.labels) - 0.4, -0.6), title=self.name)

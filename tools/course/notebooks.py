@@ -301,7 +301,7 @@ def embed_players(nb: NotebookNode) -> None:
             state = widget.get("state", {})
             if state.get("_anywidget_id") != "dl4mir_utils.player.sync.PlayerWidget":
                 continue
-            for buffer in widget["buffers"]:  # bytes travel apart from the rest, each with its place in it
+            for buffer in widget.get("buffers", []):  # bytes travel apart from the rest, each with its place in it
                 *path, last = buffer["path"]
                 reduce(getitem, path, state)[last] = buffer["data"]
             alt = escape(output.metadata.get("alt", ""))
