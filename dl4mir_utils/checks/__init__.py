@@ -42,6 +42,15 @@ from dl4mir_utils.checks.learning import (
     check_00b_three_weights,
     check_00b_weight_decay,
 )
+from dl4mir_utils.checks.map import check_13_arxiv, check_13_listen, check_13_plan, check_13_row, mystery_inputs
+from dl4mir_utils.checks.own_music import (
+    check_11a_change,
+    check_11a_coverage,
+    check_11a_pie,
+    check_11a_product,
+    check_11a_thin,
+    mystery_change,
+)
 from dl4mir_utils.checks.pitch import (
     check_01_bin,
     check_01_by_hand,
@@ -115,7 +124,18 @@ __all__ = [
     "check_10_by_hand",
     "check_10_causal",
     "check_10_memory",
+    "check_11a_change",
+    "check_11a_coverage",
+    "check_11a_pie",
+    "check_11a_product",
+    "check_11a_thin",
+    "check_13_arxiv",
+    "check_13_listen",
+    "check_13_plan",
+    "check_13_row",
+    "mystery_change",
     "mystery_chords",
+    "mystery_inputs",
     "mystery_kernels",
     "mystery_notes",
     "mystery_sounds",

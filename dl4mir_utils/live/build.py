@@ -164,40 +164,58 @@ def litert_js(folder: Path) -> Path:
         It is not there, and cannot be fetched.
     """
     package = folder / "node_modules" / "@litertjs" / "core"
-    if _version(package) == VERSION:
-        return package
-    folder.mkdir(parents=True, exist_ok=True)
-    # npm empties the folder that it works in. Others may be reading this one, so what it fetched is moved there.
-    with tempfile.TemporaryDirectory(dir=folder, prefix="fetch-", ignore_cleanup_errors=True) as name:
-        fresh = Path(name)
-        for file in ("package.json", "package-lock.json"):
-            shutil.copyfile(HERE / file, fresh / file)
-        try:
-            npm = _npm(fresh / "node")
-            done = subprocess.run([*npm, *NPM_CI], cwd=fresh, capture_output=True, text=True, timeout=FETCH_S)
-            reason = _last_line(done.stderr) if done.returncode else ""
-        except (OSError, subprocess.SubprocessError) as error:
-            reason = _last_line(getattr(error, "stderr", None) or str(error))
-        if not reason and _version(fresh / package.relative_to(folder)) == VERSION:
-            _move(fresh / "node_modules", folder / "node_modules", unless=lambda: _version(package) == VERSION)
-    if _version(package) != VERSION:
+    reason = npm_packages(HERE, folder, lambda modules: _version(modules / "@litertjs" / "core") == VERSION)
+    if reason:
         raise _MissingError(
-            f"LiteRT.js {VERSION} could not be fetched ({reason or 'another version came'}). Without a network, copy "
+            f"LiteRT.js {VERSION} could not be fetched ({reason}). Without a network, copy "
             f"{folder / 'node_modules'} from a machine that has built the page, or let npm_config_cache name a copy of "
             "its npm cache."
         )
     return package
 
 
-def _move(source: Path, target: Path, unless: Callable[[], bool]) -> None:
-    """Put a folder in the place of another one, unless another process has been faster."""
-    try:
-        source.rename(target)
-    except OSError:
-        if unless():
-            return
-        shutil.rmtree(target, ignore_errors=True)
-        source.rename(target)
+def npm_packages(lock: Path, folder: Path, complete: Callable[[Path], bool]) -> str:
+    """Fetch the packages that a package-lock.json names into `folder`/node_modules, unless they are there.
+
+    Parameters
+    ----------
+    lock : Path
+        The folder of package.json and package-lock.json.
+    folder : Path
+        Several processes may fetch into it at once; none takes from another what it has begun to read.
+    complete : callable
+        Takes a folder node_modules; says whether all that is needed is there, in the right version.
+
+    Returns
+    -------
+    str
+        Why it could not be done; empty if it is done.
+    """
+    modules = folder / "node_modules"
+    if complete(modules):
+        return ""
+    folder.mkdir(parents=True, exist_ok=True)
+    # npm empties the folder that it works in. Others may be reading this one, so what it fetched is moved there.
+    with tempfile.TemporaryDirectory(dir=folder, prefix="fetch-", ignore_cleanup_errors=True) as name:
+        fresh = Path(name)
+        for file in ("package.json", "package-lock.json"):
+            shutil.copyfile(lock / file, fresh / file)
+        try:
+            npm = _npm(fresh / "node")
+            done = subprocess.run([*npm, *NPM_CI], cwd=fresh, capture_output=True, text=True, timeout=FETCH_S)
+        except (OSError, subprocess.SubprocessError) as error:
+            return _last_line(getattr(error, "stderr", None) or str(error))
+        if done.returncode:
+            return _last_line(done.stderr)
+        if not complete(fresh / "node_modules"):
+            return "another version came"
+        try:
+            (fresh / "node_modules").rename(modules)
+        except OSError:
+            if not complete(modules):  # what is there is older; otherwise another process was faster
+                shutil.rmtree(modules, ignore_errors=True)
+                (fresh / "node_modules").rename(modules)
+    return ""
 
 
 def _version(package: Path) -> str | None:

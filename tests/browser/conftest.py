@@ -2,10 +2,11 @@
 
 import json
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
+
+from dl4mir_utils.live.build import npm_packages
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 HERE = Path(__file__).parent
@@ -35,13 +36,14 @@ def browser(chromium):
 @pytest.fixture(scope="session")
 def axe() -> str:
     """The script of axe-core, which looks for what keeps people out; from npm, in the version of the lock."""
-    script = HERE / "node_modules" / "axe-core" / "axe.min.js"
     wanted = json.loads((HERE / "package-lock.json").read_text("utf-8"))["packages"]["node_modules/axe-core"]["version"]
-    description = script.with_name("package.json")
-    if not description.exists() or json.loads(description.read_text("utf-8"))["version"] != wanted:
-        npm = shutil.which("npm") or pytest.skip("axe-core is not here, and neither is npm to fetch it")
-        command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, timeout=300)
-        if done.returncode:
-            pytest.skip(f"npm could not fetch axe-core: {done.stderr.strip().splitlines()[-1:]}")
-    return script.read_text("utf-8")
+
+    def complete(modules: Path) -> bool:
+        description = modules / "axe-core" / "package.json"
+        return description.exists() and json.loads(description.read_text("utf-8"))["version"] == wanted
+
+    if not complete(HERE / "node_modules") and not shutil.which("npm"):
+        pytest.skip("axe-core is not here, and neither is npm to fetch it")
+    if reason := npm_packages(HERE, HERE, complete):
+        pytest.skip(f"npm could not fetch axe-core: {reason}")
+    return (HERE / "node_modules" / "axe-core" / "axe.min.js").read_text("utf-8")
