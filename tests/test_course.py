@@ -142,6 +142,15 @@ def test_pages_load_nothing_from_the_network(ran):
         assert not LOADED.search(page.read_text("utf-8")), page.name
 
 
+def test_any_server_of_files_will_do(ran):
+    """Pages lie below a path, as at GitHub, and ask for what is there; no name begins with an underscore."""
+    written = {path.relative_to(ran[0]).as_posix() for path in ran[0].rglob("*")}
+    assert [name for name in written if re.search(r"(^|/)[_.#]|[~ ]", name)] == []
+    for page in ran[0].glob("*.html"):
+        asked = set(re.findall(r'<[a-z]+ [^>]*?(?:src|href)="([^":#]+)[^":]*"', page.read_text("utf-8")))
+        assert asked - written == set(), page.name
+
+
 def test_page_of_a_notebook(ran):
     html = (ran[0] / "01_good.html").read_text("utf-8")
     assert html.count("<math") == 2 and "$$" not in html

@@ -195,6 +195,24 @@ def test_assets_are_written_and_old_ones_removed(tmp_path):
     assert (folder / "wasm.js").stat().st_mtime_ns == before
 
 
+CLIP = {"clip": "0ad_01_0", "file": "clips/0ad_01_0.ogg", "title": "T", "artist": "A", "genre": "", "credit": "C"}
+
+
+def test_any_server_of_files_will_do(tmp_path, monkeypatch):
+    """GitHub Pages has it below a path, knows no headers of ours, and drops names that begin with an underscore."""
+    monkeypatch.setattr(build, "litert_js", lambda folder: fake_package(tmp_path))
+    monkeypatch.setattr("dl4mir_utils.live.neighbours.neighbours", lambda cache: {"clips": [CLIP]})
+    folder = tmp_path / "course"
+    folder.mkdir()
+    assert build.build_live(folder) is None
+    written = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+    assert "live/clips/0ad_01_0.js" in written and len({name.lower() for name in written}) == len(written)
+    assert [name for name in written if re.search(r"(^|/)[_.#]|[~ ]", name)] == []
+    asked = set(re.findall(r'(?:src|href)="([^"#]+)"', (folder / "live.html").read_text("utf-8")))
+    asked = {name for name in asked if not name.startswith(("https://", "data:"))}
+    assert asked - written == {"course.css", "course.js", "index.html"}  # which the course writes
+
+
 def test_the_licence_of_litert_goes_along():
     text = build.litert_licence().read_text("utf-8")
     assert "Apache License" in text and "Version 2.0, January 2004" in text

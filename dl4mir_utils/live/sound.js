@@ -24,6 +24,7 @@ export const TEXTS = {
   not_finite: "This file holds samples that are no finite numbers.",
   too_long: "This sound is {} long. The page listens to 30 minutes at most; the command line, `dl4mir`, takes any length.",
   too_large: "This file has {}. The page takes 400 MB at most; the command line, `dl4mir`, takes any size.",
+  length: "This file claims to be much longer than a file of its size can be: it seems to be damaged.",
   rate: "This file claims a sample rate of {} Hz, which no recording has: it seems to be damaged.",
   no_simd: "This browser cannot run the networks: it lacks WebAssembly SIMD, which all browsers have had since 2023. Please try a newer one.",
   missing: "A part of this page is missing: {}. If you copied the page, copy the folder `live` beside it as well.",
@@ -290,6 +291,7 @@ export async function decode(file) {
   const { format, rate, duration_s, start } = describe(buffer);
   if (!(rate >= RATES[0] && rate <= RATES[1])) throw new LiveError("rate", String(rate));
   if (duration_s === 0) throw new LiveError("no_sound");
+  if (duration_s > size) throw new LiveError("length"); // less than a byte a second: not even silence is as small
   checkLength(duration_s);
   const own = format === "aiff" ? pcmOfAiff(buffer) : null; // Chromium and Firefox do not know AIFF
   const wasText = isText(buffer); // to be asked now: decoding takes the buffer away

@@ -28,6 +28,9 @@ const TROUBLE = {
   NotReadableError: "The microphone is there, but another program may be using it. Close that program, then try again.",
   OverconstrainedError: "This microphone cannot do what the page asks for. Try another one.",
 };
+// Firefox waits for ever where there is no output, whose beat the microphone follows.
+const START_MS = 5000;
+const NO_OUTPUT = "the sound of this machine does not start. Connect loudspeakers or headphones, then try again.";
 const INSECURE =
   "Browsers lend the microphone only to pages that are opened as a file, from this machine (localhost) or over https.";
 
@@ -66,7 +69,8 @@ export async function openMicrophone(onpart, onended) {
     });
     tap.port.onmessage = ({ data }) => onpart(data);
     context.createMediaStreamSource(stream).connect(tap);
-    await context.resume();
+    const late = new Promise((_, failed) => setTimeout(failed, START_MS, new Error(NO_OUTPUT)));
+    await Promise.race([context.resume(), late]);
     stream.getAudioTracks()[0].onended = onended;
   } catch (error) {
     await close();

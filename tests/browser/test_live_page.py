@@ -274,11 +274,20 @@ def test_drop(page, song):
     assert page.locator("main.dragging").count() == 0
 
 
+def far_too_long() -> bytes:
+    """Return an Ogg file whose last page claims to end after a million years."""
+    content = bytearray((CLIPS / "0ad_01_0.ogg").read_bytes())
+    last = content.rindex(b"OggS")
+    content[last + 6 : last + 14] = (2**59).to_bytes(8, "little")
+    return bytes(content)
+
+
 WRONG = {
     "empty.wav": (b"", "This file is empty"),
     "text.wav": (b"Dear diary, no music today.\n" * 40, "This is a text file"),
     "silence.wav": (wav(np.zeros(SR)), "only silence"),
     "sample.wav": (wav(np.full(1, 0.5)), "too short"),
+    "granule.ogg": (far_too_long(), "longer than a file of its size can be"),
     "broken.ogg": ((CLIPS / "0ad_01_0.ogg").read_bytes()[:1500], "cannot read this as sound"),
 }
 
