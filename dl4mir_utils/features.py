@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import soxr
+from numpy.lib.stride_tricks import sliding_window_view
 from scipy.fft import dct
 
 from dl4mir_utils.data.audio import audio_cache
@@ -35,12 +36,14 @@ WEIGHTS = {
     "musicnn_msd": "pretrained/musicnn_msd.npz",
     "musicnn_mtt": "pretrained/musicnn_mtt.npz",
     "compact_cnn": "pretrained/compact_cnn_mini.npz",
+    "choi_compact_cnn": "pretrained/choi_statistics.npz",  # the weights have a checksum, and cannot change
 }
 TASKS = ("genre", "album", "singing", "tags")
 MIXES = {"train": 160, "test": 80}  # of the task "singing"
+PIECES = 4  # of a long sound at once: 200 MB
 MIX_S = 3.1  # a window of either network
 VERSION = 1  # to be raised when other numbers come out: those kept in the cache are of the old kind
-Network = Literal["musicnn_msd", "musicnn_mtt", "compact_cnn"]
+Network = Literal["musicnn_msd", "musicnn_mtt", "compact_cnn", "choi_compact_cnn"]
 
 
 def mini_features(task: Literal["genre", "album", "singing", "tags"], network: Network = "musicnn_msd") -> FeatureSet:
@@ -53,15 +56,16 @@ def mini_features(task: Literal["genre", "album", "singing", "tags"], network: N
     task : {"genre", "album", "singing", "tags"}
         As `load("mini/...")` has them; clips are in the same order. "singing": 240 mixes of 3.1 s, of two classes: is
         half of it sung, or not? "tags": no classes, but the probabilities of 50 tags, to be regressed.
-    network : {"musicnn_msd", "musicnn_mtt", "compact_cnn"}
+    network : {"musicnn_msd", "musicnn_mtt", "compact_cnn", "choi_compact_cnn"}
         Two large taggers, and a small one that was trained on the training clips of "tags". The tags of that task are
-        what musicnn_mtt says: to predict them by its own features proves nothing.
+        what musicnn_mtt says: to predict them by its own features proves nothing. "choi_compact_cnn" is the published
+        network of the small one's form, see `choi_features`; its weights are downloaded when first asked for.
 
     Returns
     -------
     FeatureSet
         `features`: by layer, 0 to 4; of musicnn the front end (561 values), the three layers in the middle (64 each)
-        and the last one before the tags (200), of compact_cnn five layers of 32. `mfcc`: see `mfcc_statistics`.
+        and the last one before the tags (200), of the compact_cnn five layers of 32. `mfcc`: see `mfcc_statistics`.
         `split`: for "singing" its own; otherwise that of "tags", whose "train" is what compact_cnn was trained on.
         (About half of the music in the mixes of "singing" is, too, whatever their split.)
         `groups`: artists; for "album" tracks; for "singing" the split, since a mix joins a voice and a piece.
@@ -100,7 +104,7 @@ def clip_features(
     ----------
     clip_ids : sequence of str
         Such as `load("mini/album").frame.index`.
-    network : {"musicnn_msd", "musicnn_mtt", "compact_cnn"}
+    network : {"musicnn_msd", "musicnn_mtt", "compact_cnn", "choi_compact_cnn"}
 
     Returns
     -------
@@ -167,6 +171,49 @@ def layer_means(sounds: Iterable[np.ndarray], model: "keras.Model") -> list[np.n
         means = [values.numpy().mean(axis=0) for values in answer(windows.astype(np.float32))]
         rows.append(means if ends is None else [*np.split(means[0], ends), means[1]])
     return [np.stack(layer).astype(np.float32) for layer in zip(*rows, strict=True)]
+
+
+def choi_features(sounds: Iterable[np.ndarray], sample_rate: int = RATE) -> np.ndarray:
+    """Return the features of the transfer-learning paper for music of your own.
+
+    The published compact_cnn hears 29 s at once. As its authors did, a shorter sound is repeated until it is as long; a
+    longer one is cut into the fewest pieces that leave nothing out, spread evenly, and their features are averaged.
+    Features of a sound do not depend on the others: see `choi_compact_cnn`, also for how the published ones differ.
+
+    Parameters
+    ----------
+    sounds : iterable of float array (samples,)
+        Each in [-1, 1], of any length.
+    sample_rate : int
+        Of the sounds, in Hz.
+
+    Returns
+    -------
+    float32 array (sounds, 160)
+        32 values for each of the five layers, the first one's first.
+
+    Raises
+    ------
+    BadArgumentError
+        A sound is empty, not one-dimensional or not made of finite floats.
+    DataNotFoundError
+        The weights are not on this machine and cannot be had.
+    """
+    from dl4mir_utils.inference import as_graph, checked_audio
+    from dl4mir_utils.models.choi import CHOI_RATE, CHOI_SAMPLES, choi_compact_cnn
+
+    answer = as_graph(choi_compact_cnn())
+    rows = []
+    for sound in sounds:
+        sound = soxr.resample(checked_audio(sound, sample_rate), sample_rate, CHOI_RATE).astype(np.float32)
+        if len(sound) < CHOI_SAMPLES:
+            sound = np.resize(sound, CHOI_SAMPLES)  # repeats it
+        count = -(-len(sound) // CHOI_SAMPLES)
+        starts = np.linspace(0, len(sound) - CHOI_SAMPLES, count).astype(int)
+        pieces = sliding_window_view(sound, CHOI_SAMPLES)[starts, :, np.newaxis]
+        batches = [answer(pieces[first : first + PIECES]).numpy() for first in range(0, count, PIECES)]
+        rows.append(np.concatenate(batches).mean(axis=0))
+    return np.array(rows, np.float32).reshape(-1, 160)
 
 
 def mfcc_statistics(audio: np.ndarray) -> np.ndarray:
@@ -246,6 +293,10 @@ def _compute(sounds: Iterable[np.ndarray], network: str) -> dict[str, np.ndarray
             mfcc.append(mfcc_statistics(sound))
             yield sound
 
-    model = compact_cnn() if network == "compact_cnn" else musicnn(network.removeprefix("musicnn_"))
-    arrays = {f"layer_{number}": values for number, values in enumerate(layer_means(with_mfcc(), model))}
+    if network == "choi_compact_cnn":
+        layers = np.split(choi_features(with_mfcc()), 5, axis=1)
+    else:
+        model = compact_cnn() if network == "compact_cnn" else musicnn(network.removeprefix("musicnn_"))
+        layers = layer_means(with_mfcc(), model)
+    arrays = {f"layer_{number}": values for number, values in enumerate(layers)}
     return arrays | {"mfcc": np.stack(mfcc)}

@@ -25,3 +25,12 @@ def needs_real(name: str) -> pytest.MarkDecorator:
     """Skip a test where the mirror does not hold the data set `name`."""
     there = any(row["dataset"] == name for row in LISTED)
     return pytest.mark.skipif(not there, reason=f"DL4MIR_MIRROR names no folder that holds {name}")
+
+
+def real_file(name: str, file: str) -> Path:
+    """Return a file of the data set `name`, in the mirror or a folder beside it; skip the test where there is none."""
+    homes = [MIRROR, *MIRROR.parent.iterdir()] if LISTED else []
+    for home in homes:
+        if (path := home / name / file).is_file():
+            return path
+    pytest.skip(f"neither the folder that DL4MIR_MIRROR names nor one beside it holds {name}/{file}")

@@ -178,6 +178,8 @@ sys.meta_path.insert(0, Refuse())
     assert done.returncode == 1 and done.stdout.startswith("song.mp3: 0:10.0 long, ")
     assert done.stderr == "missing.mp3: the file does not exist\n"
     assert len((tmp_path / "song.csv").read_text().splitlines()) == 1 + 79
+    done = shipped("genre", "seed.ogg", cwd=tmp_path, env=environment)
+    assert (done.returncode, done.stderr) == (0, "") and "seed.ogg: orchestral 0." in done.stdout
     assert not (tmp_path / "loaded.txt").exists(), (tmp_path / "loaded.txt").read_text()
 
 

@@ -8,12 +8,23 @@ import keras
 import librosa
 import numpy as np
 import pytest
+from by_hand import convolve, elu, pool
 from http_server import Server
 from real_files import MIRROR, needs_real
 
 from dl4mir_utils.data import load, registry
 from dl4mir_utils.models import MSD_TAGS, music_tagger_crnn, taggram
-from dl4mir_utils.models.crnn import CRNN_RATE, CRNN_SAMPLES, build_crnn, crnn_tags, decibels, gate, load_crnn
+from dl4mir_utils.models.crnn import (
+    CRNN_LAYERS,
+    CRNN_RATE,
+    CRNN_SAMPLES,
+    build_tagger,
+    crnn_tags,
+    decibels,
+    gate,
+    load_published,
+    standardised,
+)
 
 NAME = "music_tagger_crnn_weights_tensorflow.h5"
 QUIRKS = ("gate", "gate order", "reset after", "variance", "batch statistics", "band normalisation", "flipped")
@@ -54,17 +65,8 @@ def write_weights(path):
     return path
 
 
-def convolve(x, kernel, bias):
-    """Correlate (in, height, width) with (out, in, 3, 3), zeros around."""
-    _, height, width = x.shape
-    padded = np.pad(x, ((0, 0), (1, 1), (1, 1)))
-    shifted = [padded[:, row : row + height, column : column + width] for row in range(3) for column in range(3)]
-    columns = np.stack(shifted, axis=1).reshape(-1, height * width)  # (in * 9, places)
-    return (kernel.reshape(len(kernel), -1) @ columns + bias[:, np.newaxis]).reshape(-1, height, width)
-
-
-def by_hand(spectrogram, path, wrong=""):
-    """Answer (96, 1366) decibels as the original does, or with one of its quirks undone."""
+def by_hand(spectrogram, path, wrong="", repaired=False):
+    """Answer (96, 1366) decibels as the original does, with one of its quirks undone, or repaired."""
     with h5py.File(path) as file:
         arrays = {
             name: [file[name][part][()].astype(float) for part in file[name].attrs["weight_names"]]
@@ -80,6 +82,8 @@ def by_hand(spectrogram, path, wrong=""):
                 gamma, beta, mean, variance = (array.mean() for array in arrays[name])
         elif wrong == "batch statistics":
             mean, variance = x.mean(axis=(1, 2), keepdims=True), x.var(axis=(1, 2), keepdims=True)
+        if repaired:
+            variance = variance**2
         deviation = variance if wrong == "variance" else np.sqrt(variance + 1e-3)
         return (x - mean) / deviation * gamma + beta
 
@@ -99,13 +103,13 @@ def by_hand(spectrogram, path, wrong=""):
             states.append(state)
         return np.array(states)
 
+    if repaired:
+        spectrogram = (spectrogram - spectrogram.mean()) / spectrogram.std()
     x = normalise(np.pad(spectrogram, ((0, 0), (37, 37)))[np.newaxis], "bn_0_freq")
-    for number, pool in enumerate((2, 3, 4, 4), start=1):
+    for number, size in enumerate((2, 3, 4, 4), start=1):
         kernel, bias = arrays[f"conv{number}"]
         x = normalise(convolve(x, kernel[:, :, ::-1, ::-1] if wrong == "flipped" else kernel, bias), f"bn{number}")
-        x = np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
-        channels, height, width = x.shape
-        x = x.reshape(channels, height // pool, pool, width // pool, pool).max(axis=(2, 4))
+        x = pool(elu(x), size, size)
     last = gru(gru(x[:, 0].T, "gru1"), "gru2")[-1]
     kernel, bias = arrays["output"]
     return 1 / (1 + np.exp(-(last @ kernel + bias)))
@@ -116,10 +120,10 @@ def some_decibels():
     return np.float32(-40 + 20 * rng.normal(size=(96, 1366)) + 10 * np.sin(np.arange(1366) / 30))
 
 
-def behind_decibels(path):
+def behind_decibels(path, repaired=False):
     place = keras.Input((1366, 96, 1))
-    model = keras.Model(place, crnn_tags(place))
-    load_crnn(model, path)
+    model = keras.Model(place, crnn_tags(standardised(place) if repaired else place))
+    load_published(model, path, CRNN_LAYERS, repaired)
     return model
 
 
@@ -135,6 +139,16 @@ def test_it_answers_as_the_original_and_not_without_one_of_its_quirks(weights):
     assert answer.std() > 0.1
     for quirk in QUIRKS:
         assert np.abs(answer - by_hand(spectrogram, weights, quirk)).max() > 0.01, quirk
+
+
+def test_repaired_it_reads_deviations_and_hears_standardised_spectrograms(weights):
+    spectrogram = some_decibels()
+    model = behind_decibels(weights, repaired=True)
+    answer = model(spectrogram.T[np.newaxis, :, :, np.newaxis], training=False).numpy()[0]
+    np.testing.assert_allclose(answer, by_hand(spectrogram, weights, repaired=True), atol=1e-4)
+    assert np.abs(answer - by_hand(spectrogram, weights)).max() > 0.01
+    louder = model(2 * spectrogram.T[np.newaxis, :, :, np.newaxis] + 7, training=False).numpy()[0]
+    np.testing.assert_allclose(louder, answer, atol=1e-4)  # neither level nor scale of the decibels matters
 
 
 def test_the_gate_is_that_of_keras_1():
@@ -155,7 +169,7 @@ def test_decibels_are_those_of_the_original():
 
 
 def test_it_has_its_size():
-    model = build_crnn()
+    model = build_tagger(crnn_tags, "crnn")
     trained = sum(np.prod(variable.shape) for variable in model.trainable_variables)
     assert (trained, model.count_params()) == (396_786, 396_786 + 3776)
     assert model.output_shape == (None, 50)
@@ -167,7 +181,7 @@ def test_a_file_that_lacks_a_layer_is_refused(weights, tmp_path):
     with h5py.File(other, "a") as file:
         del file["gru2"]
     with pytest.raises(KeyError, match="gru2"):
-        load_crnn(build_crnn(), other)
+        load_published(build_tagger(crnn_tags, "crnn"), other, CRNN_LAYERS)
 
 
 def test_it_is_downloaded_once_and_tags_a_song(weights, tmp_path, monkeypatch):
@@ -187,8 +201,10 @@ def test_it_is_downloaded_once_and_tags_a_song(weights, tmp_path, monkeypatch):
 
 
 @needs_real("music_tagger_crnn")
-def test_the_published_weights_answer_as_the_original():
+@pytest.mark.parametrize("repaired", [False, True])
+def test_the_published_weights_answer_as_the_original(repaired):
     path = MIRROR / "music_tagger_crnn" / NAME
     spectrogram = some_decibels()
-    answer = behind_decibels(path)(spectrogram.T[np.newaxis, :, :, np.newaxis], training=False).numpy()[0]
-    np.testing.assert_allclose(answer, by_hand(spectrogram, path), atol=1e-4)
+    model = behind_decibels(path, repaired)
+    answer = model(spectrogram.T[np.newaxis, :, :, np.newaxis], training=False).numpy()[0]
+    np.testing.assert_allclose(answer, by_hand(spectrogram, path, repaired=repaired), atol=1e-4)

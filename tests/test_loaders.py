@@ -16,6 +16,7 @@ import zipfile
 from pathlib import Path
 
 import keras
+import mutagen.id3
 import numpy as np
 import pandas as pd
 import pytest
@@ -738,6 +739,62 @@ def test_own_folder_with_a_class_that_a_split_lacks(tmp_path):
     assert "has no few" in load("folder", root=tmp_path).notes[0]
 
 
+def test_own_folder_with_tags(tmp_path):
+    """Genres and artists from tags, in several spellings; what has none is counted and named."""
+    files = {
+        "A/one/1.flac": ("Metal", "A", 300),
+        "A/one/2.ogg": ("metal ", "a", 310),
+        "A/two/3.wav": ("METAL", "", 320),  # the first folder says who it is
+        "B/1.mp3": ("Metal", "B  C", 330),
+        "B/2.mp3": ("Jazz", "b c", 340),
+        "1.aiff": (["Jazz", "Soul"], "D", 350),
+        "2.flac": ("Jazz", "", 360),
+        "3.flac": ("", "D", 370),
+    }
+    for path, (genre, artist, pitch) in files.items():
+        write_tone(tmp_path / path, pitch, 1)
+        write_tags(tmp_path / path, genre, artist)
+    table = load("folder", root=tmp_path)
+    assert table.classes == ("Jazz", "Metal") and len(table) == 7
+    labels = table.frame["label"].to_dict()
+    assert [labels[path] for path in list(files)[:7]] == [*4 * ["Metal"], *3 * ["Jazz"]]
+    artists = table.frame["artist"].to_dict()
+    assert [artists[path] for path in list(files)[:7]] == ["A", "A", "A", "B C", "B C", "D", ""]
+    assert table.frame["group"]["2.flac"] == "2.flac" and table.frame["group"]["A/one/2.ogg"] == "A"
+    notes = "\n".join(table.notes)
+    assert "genres in the files' tags" in notes and "several genres, 1 in all" in notes
+    assert "Left out: 1 (its tags name no genre): 3.flac." in notes and "not known, 1 in all" in notes
+    by_folder = load("folder", root=tmp_path, genre_from="folders")
+    assert by_folder.classes == ("A", "B") and by_folder.frame["artist"]["A/two/3.wav"] == "two"
+    assert "Left out: 3 (it is in no folder that names its genre): 1.aiff, 2.flac, 3.flac." in by_folder.notes
+    with pytest.raises(BadArgumentError, match="must be 'auto', 'tags' or 'folders'"):
+        load("folder", root=tmp_path, genre_from="album")
+
+
+def test_own_folder_where_most_files_have_no_genre(own):
+    write_tags(own / "calm/calm0/0.wav", "Metal", "X")
+    table = load("folder", root=own)
+    assert table.classes == ("calm", "loud") and table.frame["artist"]["calm/calm0/0.wav"] == "X"
+    with pytest.raises(DataNotFoundError, match="None of the files has a genre in its tags"):
+        (own / "calm/calm0/0.wav").unlink()
+        load("folder", root=own, genre_from="tags")
+
+
+def write_tags(path, genre, artist):
+    sound = mutagen.File(path)
+    if path.suffix in (".flac", ".ogg"):
+        sound.update({"GENRE": genre} if genre else {})
+        sound.update({"ARTIST": artist} if artist else {})
+    else:
+        if sound.tags is None:
+            sound.add_tags()
+        if genre:
+            sound.tags.add(mutagen.id3.TCON(encoding=1, text=genre))
+        if artist:
+            sound.tags.add(mutagen.id3.TPE1(encoding=1, text=artist))
+    sound.save()
+
+
 def test_own_table(own):
     rows = [["path", "label", "group", "split"]]
     rows += [["calm/calm0/0.wav", "up, and", "A", "test"], ["loud/loud3/1.wav", "down", "B", "train"]]
@@ -763,6 +820,7 @@ def test_own_table(own):
             "tears groups apart: A",
         ),
         ("path,label\nnone.wav,x\n", "missing: none.wav"),
+        ("path,label\ncalm/calm0/0.wav,\n", "no label to calm/calm0/0.wav"),
     ],
 )
 def test_own_table_refuses(own, text, message):
@@ -820,7 +878,7 @@ def test_the_table_in_the_docs_says_what_the_registry_says():
         assert (licence, download) == (known.licence, overview.loc[name, "download"]), name
         assert purpose
     loadable = {name.partition("/")[0] for name in LOADERS}
-    assert loadable - {"folder"} == set(registry.DATA_SETS) - {"fma_metadata", "music_tagger_crnn"}
+    assert loadable - {"folder"} == set(registry.DATA_SETS) - {"fma_metadata", "music_tagger_crnn", "choi_models"}
     assert all(name in load.__doc__ for name in NAMES if "/" not in name)
 
 

@@ -13,6 +13,7 @@ from mutagen.mp3 import MP3
 
 from dl4mir_utils import AudioDecodeError, BadArgumentError, decoding
 from dl4mir_utils.apps import tag
+from dl4mir_utils.file_tags import read_tags
 
 RATE = 16000
 
@@ -187,6 +188,40 @@ def test_tags_are_written_and_nothing_else_changes(tmp_path, name, kind):
         assert after.endswith(V1) == before.endswith(V1) == (kind in ("mp3 2.3", "mp3 v1"))
     if name in ("a.wav", "a.flac"):  # the samples are in one piece there, too
         assert after.count(before[-3000:] if name == "a.flac" else before[60:9000]) == 1
+
+
+@pytest.mark.parametrize(("name", "kind"), [pair for pair in KINDS if pair[1] != "opus"])
+def test_a_genre_is_written_where_there_is_none(tmp_path, name, kind):
+    path = tmp_path / name
+    write_tagged(path, kind)
+    sound, (others, version, _) = soundfile.read(path), tags_of(path)
+    found = read_tags(path).genres
+    assert found == {"mp3 v1": ("Jazz",), "flac": ("Rock", "Pop"), "vorbis": ("Rock", "Pop")}.get(kind, found)
+    before = path.read_bytes()
+    given = tag.write_genre(path, "Bossa Nova Ω")
+    assert given == (found[0] if found else "") and (path.read_bytes() == before) == bool(found)
+    for genre in ("Bossa Nova Ω", "Ska"):
+        tag.write_genre(path, genre, replace=True)
+        assert read_tags(path).genres == (genre,)
+    assert tag.write_genre(path, "Ska", replace=True) == "Ska"
+    np.testing.assert_array_equal(soundfile.read(path)[0], sound[0])
+    now, version_now, _ = tags_of(path)
+    kept = [other for other in others if "genre" not in str(other).lower() and "TCON" not in str(other)]
+    assert kept == [one for one in now if "genre" not in str(one).lower() and "TCON" not in str(one)]
+    assert version_now == version or version is None
+    assert path.read_bytes().endswith(V1) == before.endswith(V1)
+
+
+def test_genres_beside_damaged_tags_are_not_written(tmp_path):
+    path = tmp_path / "song.mp3"
+    write_tagged(path, "mp3 2.3")
+    content = bytearray(path.read_bytes())
+    content[3] = 9  # a version that there is not
+    path.write_bytes(content)
+    assert tag.write_genre(path, "Ska") == "Jazz"  # from the ID3v1 tag at the end
+    with pytest.raises(BadArgumentError, match="tags cannot be written"):
+        tag.write_genre(path, "Ska", replace=True)
+    assert path.read_bytes() == content
 
 
 def test_a_link_stays_a_link(tmp_path):

@@ -186,8 +186,9 @@ def test_a_file_that_needs_an_extra_says_which(installed, music):
 
 
 def test_a_command_of_the_course_says_what_to_install(installed, music):
-    shown, said = dl4mir(installed, music, "data", "list", status=1)
-    assert shown == "" and said.count("\n") == 1 and COURSE in said
+    for command in (["data", "list"], ["train", "music", "-o", "my.tflite"]):
+        shown, said = dl4mir(installed, music, *command, status=1)
+        assert shown == "" and said.count("\n") == 1 and COURSE in said
 
 
 def test_files_of_the_course_say_where_they_are(installed, music):

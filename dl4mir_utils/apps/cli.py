@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 
     from dl4mir_utils.apps.index import SoundIndex
     from dl4mir_utils.apps.sing import Song
+    from dl4mir_utils.own_genre import Trained
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Tools of the DL4MIR course.")
-data = typer.Typer(no_args_is_help=True, help="List, fetch, verify and remove full-size data sets.")
+data = typer.Typer(no_args_is_help=True, help="List, fetch, verify, prepare and remove full-size data sets.")
 app.add_typer(data, name="data")
 
 Name = Annotated[str, typer.Argument(help="A name that `dl4mir data list` shows.")]
@@ -468,15 +469,252 @@ def _embed(file: Path, threads: int, index: Path) -> None:
     _opened(index).add(file, threads)
 
 
+class GenreSource(StrEnum):
+    """Where genres are looked for."""
+
+    auto = "auto"
+    tags = "tags"
+    folders = "folders"
+
+
+@app.command()
+def train(
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="FOLDER", help=f"Your music, {FORMATS}: all sound in it and in the folders in it."),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="The network, a .tflite file; its card, a .json, goes beside it.")
+    ],
+    genre_from: Annotated[
+        GenreSource,
+        typer.Option(
+            help="tags: the genre field of the files' tags; folders: the first folder in FOLDER is the genre. auto: "
+            "tags, if more than half of the files have a genre there, otherwise folders."
+        ),
+    ] = GenreSource.auto,
+    leave_out: Annotated[
+        bool,
+        typer.Option(
+            "--leave-out",
+            help="Leave out files whose artist is not known, and genres of fewer than three artists. Without it, such "
+            "files and genres are named and nothing is done, because the network would not know those genres.",
+        ),
+    ] = False,
+    csv_file: Annotated[
+        Path | None, typer.Option("--csv", help="Write to this .csv what was answered for each song, and the truth.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Another one tests other artists together.")] = 0,
+    yes: Annotated[bool, typer.Option("--yes", help="Replace a network that is there, without asking.")] = False,
+) -> None:
+    """Train a network on your music to name its genre, and say how well it names that of artists it has not heard.
+
+    The artist is the one in the file's tags; where they name none, it is a folder: with genres from tags the first, as
+    in ARTIST/ALBUM/FILE, with genres from folders the second, as in GENRE/ARTIST/FILE. Songs of one artist are never
+    both learned from and tested on, so every genre needs three artists. A file labels.csv in FOLDER, with the columns
+    path, label and group (the artist), goes before tags and folders.
+
+    Files without a genre, and files that cannot be read, are left out and named. `dl4mir genre` uses the network, and
+    the course's live page takes it, too. This command needs the course environment.
+    """
+    with _plain_errors():
+        _check_table("--out", out, ".tflite")
+        _check_table("--csv", csv_file, ".csv")
+        there = [path for path in (out, out.with_suffix(".json")) if path.exists()]
+        if there and not yes:
+            typer.echo(f"{' and '.join(map(_shown, there))}: there already.")
+            if not _agreed():
+                raise BadArgumentError("Nothing was done. To replace what is there, answer y, or give --yes.")
+        try:
+            from dl4mir_utils.own_genre import train_genre
+
+            trained = train_genre(
+                folder, out, genre_from=genre_from.value, leave_out=leave_out, seed=seed, progress=_progress
+            )
+        except KeyboardInterrupt:
+            typer.echo("\nInterrupted: nothing was written.", err=True)
+            raise typer.Exit(code=1) from None
+        _show_trained(trained)
+        if csv_file:
+            songs = trained.songs.assign(file=[_name(Path(file)) for file in trained.songs["file"]])
+            _write(csv_file, _csv_lines(list(songs), songs.to_dict("records")))
+        _show_failures(trained.left_out, len(trained.songs) + len(trained.left_out), "Left out")
+        typer.echo(f"\nWritten: {_shown(out)} and its card. To use it: dl4mir genre FILES --model {_shown(out)}")
+
+
+def _show_trained(trained: "Trained") -> None:
+    from dl4mir_utils.own_genre import SYSTEMS
+
+    songs, scores = trained.songs, trained.scores
+    wide = max(len(genre) for genre in trained.recall.index)
+    for note in trained.notes:
+        typer.echo(note)
+    typer.echo(f"{'genre':<{wide}}{'songs':>8}{'artists':>9}{'found':>8}")
+    for genre, of_genre in songs.groupby("genre"):
+        counts = f"{len(of_genre):>8}{of_genre['artist'].nunique():>9}"
+        typer.echo(f"{genre:<{wide}}{counts}{100 * trained.recall[genre]:>6.0f} %")
+    typer.echo("\nWhole songs named right, by artists that were not learned from (95 % interval over artists):")
+    for system, title in SYSTEMS.items():
+        accuracy, low, high = scores.loc[system, ["accuracy", "low", "high"]]
+        typer.echo(f"{100 * accuracy:>5.0f} %  ({100 * low:.0f} to {100 * high:.0f} %)  {title}")
+    typer.echo("\n" + trained.card["calibration"]["text"])
+    wrong = songs[songs["network"] != songs["genre"]].sort_values("share", ascending=False)
+    if len(wrong):
+        typer.echo(
+            f"\nWrong: {len(wrong)} of {_count(len(songs), 'song')}" + (", the surest:" if len(wrong) > 5 else ":")
+        )
+    for song in wrong.head(5).itertuples():
+        typer.echo(f"  {_shown(Path(song.file))}: {song.genre}, taken for {song.network} ({song.share:.2f})")
+
+
+@app.command()
+def genre(
+    sounds: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILES...", help=f"{FORMATS}, of any length; and folders: all sound in them."),
+    ],
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            help="A network that `dl4mir train` has written, a .tflite file with its .json beside it. Without it, the "
+            "course's own is asked, which knows electronic, metal and orchestral music and nothing else.",
+            show_default=False,
+        ),
+    ] = None,
+    csv_file: Annotated[
+        Path | None, typer.Option("--csv", help="Write the genre and all probabilities to this .csv: a row per file.")
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="The same to this .json; the genre is null where it is unsure.")
+    ] = None,
+    write_genre: Annotated[
+        bool,
+        typer.Option("--write-genre", help="Write the genre into files that have none in their tags, after asking."),
+    ] = False,
+    replace_genre: Annotated[
+        bool, typer.Option("--replace-genre", help="With --write-genre: also into files that have one.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --write-genre: do not ask.")] = False,
+) -> None:
+    """Name the genre of whole files, or say "unsure", with the probabilities of the most likely ones.
+
+    Up to 60 windows of about three seconds, spread over the file, have a vote: the mean of their probabilities. Below a
+    threshold that was chosen on artists whom the network had not heard, the answer is "unsure".
+
+    Files that cannot be read are listed at the end; then the exit code is 1. Nothing is written into sound files
+    without --write-genre, and with it nothing but the genre (TCON in MP3, WAV and AIFF, GENRE in Ogg and FLAC), nothing
+    where the answer is "unsure", and nothing over a genre that is there without --replace-genre.
+    """
+    with _plain_errors():
+        _check_table("--csv", csv_file, ".csv")
+        _check_table("--json", json_file, ".json")
+        if model and model.suffix != ".tflite":
+            raise BadArgumentError(f"--model is {_shown(model)}; it must be a file that ends in .tflite.")
+        if (replace_genre or yes) and not write_genre:
+            raise BadArgumentError("--replace-genre and --yes say how to write: give --write-genre as well.")
+        if write_genre and not model:
+            raise BadArgumentError("--write-genre needs --model: the course's own network knows three genres only.")
+        from dl4mir_utils.apps.genre import (
+            COURSE_NETWORK,
+            UNSURE,
+            answer,
+            checked_network,
+            song_unsure_below,
+        )
+        from dl4mir_utils.apps.workers import Failure, each_in_process
+        from dl4mir_utils.paths import sound_files
+
+        card = checked_network(model or COURSE_NETWORK)
+        if not model:
+            typer.echo(f"Asking the course's own network, which knows these genres alone: {', '.join(card['labels'])}.")
+        files, failures = sound_files(sounds)
+        answers: dict[Path, str] = {}
+        rows, interrupted = [], False
+        library = _library(None) if write_genre else None
+        with (
+            _progress("Listening", len(files)) as advance,
+            each_in_process(_genre_of, files, model or COURSE_NETWORK) as results,
+        ):
+            try:
+                for file, found in results:
+                    if isinstance(found, Failure):
+                        failures[file] = found.reason
+                    else:
+                        shares = {card["labels"][i]: round(float(found[i]), 4) for i in found.argsort()[::-1]}
+                        answers[file] = answer(found, card["labels"], song_unsure_below(card))
+                        rows.append({"file": _name(file), "genre": answers[file], "probabilities": shares})
+                        best = ", ".join(f"{label} {share:.2f}" for label, share in list(shares.items())[:3])
+                        typer.echo(f"{_shown(file)}: {f'unsure ({best})' if answers[file] == UNSURE else best}")
+                        if library and yes:
+                            _write_genre(file, answers[file], replace_genre, library, failures)
+                    advance()
+            except KeyboardInterrupt:
+                interrupted = True
+        if csv_file:
+            columns = {label: f"p({label})" for label in card["labels"]}
+            table = [
+                {"file": row["file"], "genre": row["genre"]}
+                | {columns[label]: share for label, share in row["probabilities"].items()}
+                for row in rows
+            ]
+            _write(csv_file, _csv_lines(["file", "genre", *columns.values()], table))
+        if json_file:
+            rows = [row | {"genre": None if row["genre"] == UNSURE else row["genre"]} for row in rows]
+            _write(json_file, [json.dumps(rows, indent=1, ensure_ascii=False)])
+        named = [file for file, genre in answers.items() if genre != UNSURE]
+        if library and not yes and named and not interrupted:
+            kept = "a genre that is there is replaced" if replace_genre else "where a genre is there, it stays"
+            typer.echo(f"\nTo be written into the tags of {_files(len(named))}, for example into {_shown(named[0])}:")
+            typer.echo(f"  genre: {answers[named[0]]} ({kept})")
+            if not _agreed():
+                typer.echo("Nothing was written into them. To write, answer y, or give --yes as well.")
+            else:
+                for file, genre in answers.items():
+                    _write_genre(file, genre, replace_genre, library, failures)
+    _show_failures(failures, len(set(files) | set(failures)))
+    if interrupted:
+        typer.echo(f"\nInterrupted after {len(answers)} of {_files(len(files))}.", err=True)
+    raise typer.Exit(code=1 if failures or interrupted else 0)
+
+
+def _genre_of(file: Path, threads: int, model: str | Path) -> "np.ndarray":
+    from dl4mir_utils.apps.genre import file_genre
+
+    return file_genre(file, model, threads)
+
+
+def _write_genre(file: Path, genre: str, replace: bool, library: "SoundIndex", failures: dict[Path, str]) -> None:
+    """Write a genre into a file where that is wanted, and say what was done."""
+    from dl4mir_utils.apps.genre import UNSURE
+    from dl4mir_utils.apps.tag import write_genre
+    from dl4mir_utils.apps.workers import in_one_line
+
+    before: list[str] = []
+    try:
+        if genre == UNSURE:
+            done = "unsure, nothing written"
+        else:
+            library.rewrite(file, lambda path: before.append(write_genre(path, genre, replace)))
+            if not before[0]:
+                done = f"{genre} written"
+            elif before[0] == genre:
+                done = f"is {genre} already"
+            else:
+                done = f"{genre} written in the place of {before[0]}" if replace else f"stays {before[0]}"
+        typer.echo(f"  {_shown(file)}: {done}")
+    except Dl4mirError as error:
+        failures[file] = in_one_line(error)
+
+
 def _write_playlist(path: Path, files: Iterable[Path]) -> None:
     _write(path, ["#EXTM3U", *(_name(file.absolute()) for file in files)])
 
 
-def _show_failures(failures: dict[Path, str], total: int) -> None:
+def _show_failures(failures: dict[Path, str], total: int, what: str = "Not done") -> None:
     if failures:
-        typer.echo(f"\nNot done: {len(failures)} of {_files(total)}", err=True)
+        typer.echo(f"\n{what}: {len(failures)} of {_files(total)}", err=True)
     for file, said in failures.items():
-        typer.echo(f"  {_name(file)}: {said}", err=True)
+        typer.echo(f"  {_shown(file)}: {said}", err=True)
 
 
 def _check_table(option: str, path: Path | None, *endings: str) -> None:
@@ -496,8 +734,17 @@ def _name(file: Path) -> str:
     return os.fsencode(file).decode("utf-8", "replace")
 
 
+def _shown(file: Path) -> str:
+    """Return a file's name in one line, for the terminal: a name may hold line ends and other control characters."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in _name(file))
+
+
 def _files(count: int) -> str:
-    return f"{count} file" if count == 1 else f"{count} files"
+    return _count(count, "file")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _csv_lines(columns: list[str], rows: list[dict]) -> list[str]:
@@ -620,3 +867,44 @@ def remove(name: Name, yes: Yes = False) -> None:
 
         remove(name, yes=yes)
         typer.echo(f"Deleted {folder(name)}")
+
+
+@data.command()
+def prepare(
+    name: Annotated[str, typer.Argument(help="A name that `load` knows: one of `dl4mir data list`, or folder.")],
+    out: Annotated[Path, typer.Option(help="The folder for it; a minute at 16 kHz takes 1.9 MB.")],
+    root: Annotated[Path | None, typer.Option(help="Where the data lies, if it is not in the cache.")] = None,
+    sample_rate: Annotated[int, typer.Option(min=1, help="In Hz.")] = 16000,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="How many processes; by default one for each core.", show_default=False)
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="tcp://HOST:PORT", help="A Dask scheduler whose workers do it instead.")
+    ] = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Compare what is there with its checksums first.")] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try the clips again that could not be decoded.")
+    ] = False,
+) -> None:
+    """Decode all clips of a data set once, so that load(NAME, prepared=OUT) reads them fast.
+
+    After an interruption the same command goes on where it stopped. Clips that cannot be decoded are named and stand
+    in OUT/index.csv with the reason; the others can be used all the same, so the exit code is 0.
+    """
+    with _plain_errors():
+        from dl4mir_utils.data import load, prepare
+
+        try:
+            report = prepare(
+                load(name, root=root), out, sample_rate, workers, scheduler, verify=verify, retry_failed=retry_failed
+            )
+        except KeyboardInterrupt:
+            typer.echo("\nInterrupted. The same command goes on from there.", err=True)
+            raise typer.Exit(code=1) from None
+    for clip, reason in list(report.failures.items())[:20]:
+        typer.echo(f"{clip}: {reason}", err=True)
+    typer.echo(
+        f"{report.out} holds {report.clips} clips of {name}; {len(report.failures)} could not be decoded. "
+        f"Shards made now: {report.made}, there before: {report.kept}."
+    )
+    typer.echo(f"To use it: load({name!r}, prepared={str(report.out)!r})")

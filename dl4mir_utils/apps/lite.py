@@ -12,26 +12,37 @@ from dl4mir_utils.errors import DataNotFoundError
 from dl4mir_utils.paths import course_file
 
 
-def network(name: str, threads: int = 1) -> "Network":
-    """Return a network that comes with the course, such as "musicnn_mtt"; it is loaded once.
+def network(name: str | Path, threads: int = 1) -> "Network":
+    """Return a network that comes with the course, such as "musicnn_mtt", or the one in a file; it is loaded once.
 
     Raises
     ------
     DataNotFoundError
         It is not there.
     """
-    return _loaded(course_file(f"pretrained/{name}.tflite"), threads)
+    return _loaded(network_file(name), threads)
 
 
-def network_card(name: str) -> dict[str, Any]:
-    """Return the card of a network that comes with the course, without loading the network.
+def network_card(name: str | Path) -> dict[str, Any]:
+    """Return the card of a network, named as for `network`, without loading the network.
 
     Raises
     ------
     DataNotFoundError
         It is not there.
     """
-    return read_card(course_file(f"pretrained/{name}.tflite"))
+    return read_card(network_file(name))
+
+
+def network_file(name: str | Path) -> Path:
+    """Return where a network lies, named as for `network`.
+
+    Raises
+    ------
+    DataNotFoundError
+        It is none that comes with the course.
+    """
+    return name if isinstance(name, Path) else course_file(f"pretrained/{name}.tflite")
 
 
 @lru_cache(maxsize=2)

@@ -16,6 +16,7 @@ import numpy as np
 from dl4mir_utils.apps.lite import network
 from dl4mir_utils.decoding import NO_SOUND, SILENCE, file_duration, load_excerpts
 from dl4mir_utils.errors import AudioDecodeError, BadArgumentError
+from dl4mir_utils.file_tags import in_one_spelling, read_tags
 
 NETWORK = "musicnn_msd"
 # Embedded of each, at most. Measured on 30 pieces of 1.5 to 4 minutes: the mean over ten windows has a cosine of 0.99
@@ -51,8 +52,8 @@ def file_embedding(path: Path, threads: int = 1) -> np.ndarray:
     return np.mean(answers, axis=0)
 
 
-def excerpts(path: Path, rate: int, length: int) -> np.ndarray:
-    """Return windows spread over a file: ten, each in the middle of a tenth of the file.
+def excerpts(path: Path, rate: int, length: int, most: int = WINDOWS) -> np.ndarray:
+    """Return windows spread over a file: of ten, each is in the middle of a tenth of the file.
 
     There are fewer if they would overlap; a file that is shorter than one gets silence added. Only they are decoded,
     where the format allows.
@@ -64,6 +65,8 @@ def excerpts(path: Path, rate: int, length: int) -> np.ndarray:
         Sample rate of the windows, in Hz.
     length : int
         Of a window, in samples.
+    most : int
+        How many windows.
 
     Returns
     -------
@@ -78,7 +81,7 @@ def excerpts(path: Path, rate: int, length: int) -> np.ndarray:
         The windows hold silence only, or samples that are no numbers.
     """
     duration_s, window_s = file_duration(path), length / rate
-    count = max(1, min(WINDOWS, math.floor(duration_s / window_s)))
+    count = max(1, min(most, math.floor(duration_s / window_s)))
     starts_s = [max(0.0, (number + 0.5) * duration_s / count - window_s / 2) for number in range(count)]
     audio = load_excerpts(path, rate, starts_s, min(window_s, duration_s))[:, :length]
     if not audio.size:  # a few samples, of which none is left at that rate
@@ -87,7 +90,7 @@ def excerpts(path: Path, rate: int, length: int) -> np.ndarray:
     if not np.isfinite(peak):
         raise BadArgumentError("holds samples that are no finite numbers")
     if peak < SILENCE:
-        raise BadArgumentError("holds only silence: there is nothing to compare")
+        raise BadArgumentError("holds only silence: there is nothing to hear")
     return np.pad(audio, ((0, 0), (0, length - audio.shape[1])))
 
 
@@ -135,11 +138,4 @@ def between(first: np.ndarray, last: np.ndarray, count: int) -> np.ndarray:
 
 def artist(path: Path) -> str:
     """Return the artist that a file's own tags name, in small letters; empty if they name none."""
-    import mutagen
-
-    try:
-        tags = mutagen.File(path, easy=True)
-        names = tags and (tags.get("artist") or tags.get("TPE1"))  # of WAV and AIFF, mutagen knows no easy names
-        return str(names[0]).strip().casefold() if names else ""
-    except Exception:  # mutagen raises many kinds of error on damaged tags; the song is as good without
-        return ""
+    return in_one_spelling(read_tags(path).artist)

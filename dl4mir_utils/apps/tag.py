@@ -14,8 +14,10 @@ import soundfile
 from dl4mir_utils.apps.lite import network
 from dl4mir_utils.decoding import NO_SOUND, SILENCE, audio_blocks
 from dl4mir_utils.errors import AudioDecodeError, BadArgumentError
+from dl4mir_utils.file_tags import read_tags
 
 FIELD = "DL4MIR_TAGS"
+GENRE = "GENRE"
 HOP_S = 3  # windows follow each other without overlap, as in the original's top_tags
 BEYOND = 256  # samples: windows are cut out of a spectrogram whose frames are centred, so they begin half a frame early
 COMPARED = 2**18  # sample frames decoded at once to compare two files
@@ -99,19 +101,50 @@ def windows(blocks: Iterable[np.ndarray], length: int, hop: int) -> Iterator[np.
 
 
 def write_tags(path: Path, tags: Sequence[str]) -> None:
-    """Write tags into a sound file, into a field of their own, and change nothing else in it.
+    """Write tags into a sound file, into a field of their own, DL4MIR_TAGS, with "; " between them.
 
-    The field is DL4MIR_TAGS: a Vorbis comment in Ogg and FLAC, an ID3v2 frame TXXX of that name in MP3, WAV and AIFF.
-    Its text is the tags with "; " between them. A field of that name from before is replaced, all others stay. The file
-    itself is never written to: a copy beside it gets the tags, is decoded and compared with the file sample by sample,
-    and then takes its place, with the same permissions. Thus a crash loses nothing. The time of change is new, by which
-    players and backups know.
+    See `write_field`, also for the errors.
+    """
+    write_field(path, FIELD, "; ".join(tags))
+
+
+def write_genre(path: Path, genre: str, replace: bool = False) -> str:
+    """Write the genre into a sound file's field for it, unless one is there; see `write_field`, also for the errors.
+
+    Parameters
+    ----------
+    path : Path
+    genre : str
+    replace : bool
+        Also where there is a genre.
+
+    Returns
+    -------
+    str
+        The genre that was there before; empty if there was none. Without `replace`, it still is.
+    """
+    before = read_tags(path, strict=True).genre
+    if not before or (replace and before != genre):
+        write_field(path, GENRE, genre)
+    return before
+
+
+def write_field(path: Path, field: str, text: str) -> None:
+    """Write a field of a sound file's tags, and change nothing else in the file.
+
+    In Ogg and FLAC the field is a Vorbis comment of that name; in MP3, WAV and AIFF an ID3v2 frame, TCON for GENRE,
+    otherwise TXXX of that name. A field of that name from before is replaced, all others stay. The file itself is never
+    written to: a copy beside it gets the field, is decoded and compared with the file sample by sample, and then takes
+    its place, with the same permissions. Thus a crash loses nothing. The time of change is new, by which players and
+    backups know.
 
     Parameters
     ----------
     path : Path
         The file; of a link, the file that it leads to.
-    tags : sequence of str
+    field : str
+        "DL4MIR_TAGS" or "GENRE".
+    text : str
         What to write.
 
     Raises
@@ -129,7 +162,7 @@ def write_tags(path: Path, tags: Sequence[str]) -> None:
         handle, part = tempfile.mkstemp(dir=path.parent, prefix=".dl4mir-", suffix=path.suffix)
         os.close(handle)
         shutil.copy2(path, part)
-        _add_field(path, Path(part), "; ".join(tags))
+        _add_field(path, Path(part), field, text)
         if not _same_samples(path, Path(part)):
             raise BadArgumentError("tags cannot be written: the file would not sound the same; it is as before")
         with Path(part).open("rb+") as file:
@@ -143,12 +176,12 @@ def write_tags(path: Path, tags: Sequence[str]) -> None:
                 Path(part).unlink()
 
 
-def _add_field(path: Path, part: Path, text: str) -> None:
-    """Add the field to `part`, a copy of `path`."""
+def _add_field(path: Path, part: Path, field: str, text: str) -> None:
+    """Add a field to `part`, a copy of `path`."""
     import mutagen
     from mutagen.aiff import AIFF
     from mutagen.flac import FLAC
-    from mutagen.id3 import ID3, TXXX, ID3NoHeaderError
+    from mutagen.id3 import ID3, TCON, TXXX, ID3NoHeaderError
     from mutagen.mp3 import MP3
     from mutagen.ogg import OggFileType
     from mutagen.wave import WAVE
@@ -157,9 +190,9 @@ def _add_field(path: Path, part: Path, text: str) -> None:
     if isinstance(sound, (FLAC, OggFileType)):
         if sound.tags is None:
             sound.add_tags()
-        if any("\ufffd" in value for _, value in sound.tags):
+        if any("?" in key or "\ufffd" in value for key, value in sound.tags):
             raise BadArgumentError("tags cannot be written: an old tag is not in UTF-8 and would be changed")
-        sound.tags[FIELD] = [text]
+        sound.tags[field] = [text]
         sound.save()
         return
     if not isinstance(sound, (MP3, WAVE, AIFF)):
@@ -175,7 +208,11 @@ def _add_field(path: Path, part: Path, text: str) -> None:
         if sound.tags is None:
             sound.add_tags()
         frames = sound.tags
-    frames.add(TXXX(encoding=0, desc=FIELD, text=[text]))
+    encoding = 0 if text.isascii() else 1  # Latin-1 or UTF-16, which all versions know
+    if field == GENRE:
+        frames.setall("TCON", [TCON(encoding=encoding, text=[text])])
+    else:
+        frames.add(TXXX(encoding=encoding, desc=field, text=[text]))
     as_it_is = {"v2_version": 3 if frames.version < (2, 4, 0) else 4, "v23_sep": None}
     if not isinstance(sound, MP3):
         frames.save(part, **as_it_is)

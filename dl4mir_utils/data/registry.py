@@ -316,6 +316,17 @@ DATA_SETS: dict[str, DataSet] = {
             groups="none: weights",
             files=_listed("music_tagger_crnn"),
         ),
+        DataSet(
+            name="choi_models",
+            title="MusicTaggerCNN, compact_cnn and its successor: published weights (Choi et al. 2016, 2017)",
+            purpose="weights of tagging networks",
+            licence="MIT; successor and example clip: none stated, do not pass on",
+            homepage="https://github.com/keunwoochoi/music-auto_tagging-keras",
+            url_state="one fixed commit of each repository, SHA-256",
+            split="none: weights",
+            groups="none: weights",
+            files=_listed("choi_models"),
+        ),
     )
 }
 

@@ -20,6 +20,7 @@ from dl4mir_utils.data.loaders.mini_tags import load_mini_tags
 from dl4mir_utils.data.loaders.notes import load_notes
 from dl4mir_utils.data.loaders.singing import load_jamendo_vad, load_jamendolyrics, load_ultrastar_cc
 from dl4mir_utils.data.mixes import SingingMixes
+from dl4mir_utils.data.prepared import load_prepared
 from dl4mir_utils.data.registry import unknown_name
 from dl4mir_utils.data.table import ClipTable
 from dl4mir_utils.errors import BadArgumentError
@@ -52,7 +53,7 @@ NAMES = (*MINI_LOADERS, *LOADERS)
 
 
 def load(
-    name: str, root: str | Path | None = None, **options: Any
+    name: str, root: str | Path | None = None, prepared: str | Path | None = None, **options: Any
 ) -> ClipTable | FeatureSet | ListeningSet | SingingMixes:
     """Load a data set by name.
 
@@ -83,9 +84,13 @@ def load(
 
         Your own files:
 
-        - "folder": sub-folders are labels, or a CSV file says. Options `table="labels.csv"`, `seed=0`.
+        - "folder": the genres in the files' tags are labels, or sub-folders are, or a CSV file says. Options
+          `genre_from="auto"` ("tags", "folders"), `table="labels.csv"`, `seed=0`.
     root : path-like, optional
         The folder of the data set, where it is not the download cache. "folder" needs it.
+    prepared : path-like, optional
+        A folder in which `prepare`, or `dl4mir data prepare`, has stored the clips. They are read from there, much
+        faster, and nothing else of the data set is needed: leave `root` and the options out.
     **options
         See the names above.
 
@@ -101,9 +106,15 @@ def load(
         The data set is not on this machine and cannot be had, or files of it are missing.
     BadArgumentError
         There is no data set of that name, or it has no such option.
+    PreparedDataError
+        The folder of prepared data is not complete, or damaged.
     """
     if name not in NAMES:
         raise unknown_name(repr(name), name, NAMES)
+    if prepared is not None:
+        if root is not None or options:
+            raise BadArgumentError("What is prepared is prepared: leave root and the options out.")
+        return load_prepared(name, Path(prepared).expanduser().absolute())
     in_course = name in MINI_LOADERS
     if in_course and root is not None:
         raise BadArgumentError(f"{name} comes with the course: leave root out.")

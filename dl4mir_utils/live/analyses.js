@@ -394,7 +394,7 @@ export function checkCard(source, file) {
   try {
     card = JSON.parse(source);
   } catch {
-    throw new LiveError("card", `${file} is not JSON. Drop the .json that to_tflite wrote beside the network.`);
+    throw new LiveError("card", `${file} is not JSON. Drop the .json that was written beside the network.`);
   }
   const missing = [];
   if (!Array.isArray(card?.labels) || !card.labels.length) missing.push("the labels (labels)");
@@ -404,7 +404,7 @@ export function checkCard(source, file) {
   if (!use) missing.push("a window of fixed length (signatures, with one input of shape [1, samples, 1])");
   if (missing.length) {
     const list = missing.length > 1 ? `${missing.slice(0, -1).join(", ")} and ${missing.at(-1)}` : missing[0];
-    throw new LiveError("card", `${file} does not name ${list}. to_tflite of dl4mir_utils writes all of this.`);
+    throw new LiveError("card", `${file} does not name ${list}. dl4mir train writes all of this, and so does to_tflite of dl4mir_utils.`);
   }
   if (!card.audio.includes("[-1, 1]")) {
     throw new LiveError("card", `${file} asks for sound scaled as “${card.audio}”. The page gives one channel in [-1, 1].`);

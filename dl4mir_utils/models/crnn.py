@@ -4,12 +4,17 @@ Four convolutional layers make 15 vectors out of 29 s of sound, two recurrent la
 on the Million Song Dataset: the tags are `MSD_TAGS`, the reported ROC-AUC is 0.866. The weights (MIT licence, 1.6 MB)
 are downloaded; they come from Keras 1, whose ways are kept here where they change the result.
 
-Do not expect much of it. What its first normalisation has stored, means near 0 and variances near 1, tells that it was
-trained on normalised spectrograms; how they were normalised is not published. The published example gives it plain
-decibels, and so does this port: many clips are "jazz" or "electronic" then, metal among them. To tag music take
-`musicnn`.
+Two things went wrong between training and publication, and `repaired=True` undoes them. What the file calls
+"running_std" *is* a standard deviation, as early Keras kept it: where the input is zeros, it holds 0.001, the root of
+the 1e-6 that was added to a variance of zero. Later Keras keeps variances under this name, and so divides by the root
+of a deviation: each layer's output is several times too large. And the network was trained on standardised
+spectrograms, since its first normalisation has stored means near 0 and deviations near 1; the published example gives
+it plain decibels. With both mended the layers' means and deviations on music are near the stored ones, and the tags
+agree with musicnn's. How exactly the spectrograms were standardised is not published; here each clip is, by its own
+mean and deviation. `repaired=False` answers as the authors' code does.
 """
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import h5py
@@ -23,7 +28,7 @@ from dl4mir_utils.layers import LogMel
 CRNN_RATE, HOP, WINDOW = 12000, 256, 512  # Hz, samples, samples
 CRNN_SAMPLES = 349_440  # 29.12 s: 1366 frames
 MELS, MARGIN = 96, 37  # bands; frames of zeros before and after, 1440 in all
-LAYERS = (
+CRNN_LAYERS = (
     "bn_0_freq",
     *(f"{kind}{number}" for number in range(1, 5) for kind in ("conv", "bn")),
     "gru1",
@@ -32,8 +37,14 @@ LAYERS = (
 )
 
 
-def music_tagger_crnn() -> keras.Model:
+def music_tagger_crnn(repaired: bool = True) -> keras.Model:
     """Return the tagger; its weights are downloaded when first asked for.
+
+    Parameters
+    ----------
+    repaired : bool
+        Standardise the spectrogram, and read the stored deviations as deviations. Otherwise it answers as the authors'
+        code does: "jazz" to very much.
 
     Returns
     -------
@@ -46,15 +57,19 @@ def music_tagger_crnn() -> keras.Model:
     DataNotFoundError
         The weights are not on this machine and cannot be had.
     """
-    model = build_crnn()
-    load_crnn(model, fetch("music_tagger_crnn") / "music_tagger_crnn_weights_tensorflow.h5")
+    model = build_tagger(crnn_tags, "music_tagger_crnn", repaired)
+    path = fetch("music_tagger_crnn") / "music_tagger_crnn_weights_tensorflow.h5"
+    load_published(model, path, CRNN_LAYERS, repaired)
     return model
 
 
-def build_crnn() -> keras.Model:
-    """Return the tagger without trained weights: 396 786 that were trained, and 3776 of batch normalisation."""
+def build_tagger(
+    tags: Callable[[keras.KerasTensor], keras.KerasTensor], name: str, repaired: bool = True
+) -> keras.Model:
+    """Return a tagger of 29.12 s of audio, (batch, 349440, 1), without trained weights."""
     audio = keras.Input((CRNN_SAMPLES, 1), name="audio")
-    return keras.Model(audio, crnn_tags(decibels(audio)), name="music_tagger_crnn")
+    x = decibels(audio)
+    return keras.Model(audio, tags(standardised(x) if repaired else x), name=name)
 
 
 def decibels(audio: keras.KerasTensor) -> keras.KerasTensor:
@@ -67,6 +82,12 @@ def decibels(audio: keras.KerasTensor) -> keras.KerasTensor:
     mel = LogMel(CRNN_RATE, WINDOW / CRNN_RATE, HOP / CRNN_RATE, MELS, pad_end=False, decibels=False, name="mel")(x)
     x = 10 * ops.log10(ops.maximum(mel * mel, 1e-10))
     return ops.maximum(x, ops.max(x, axis=(1, 2, 3), keepdims=True) - 80)
+
+
+def standardised(x: keras.KerasTensor) -> keras.KerasTensor:
+    """Give each clip of a batch (batch, frames, mels, 1) the mean 0 and the standard deviation 1; silence becomes 0."""
+    deviation = ops.std(x, axis=(1, 2, 3), keepdims=True)
+    return (x - ops.mean(x, axis=(1, 2, 3), keepdims=True)) / (deviation + 1e-6)
 
 
 def crnn_tags(x: keras.KerasTensor) -> keras.KerasTensor:
@@ -92,11 +113,11 @@ def gate(x: keras.KerasTensor) -> keras.KerasTensor:
     return ops.clip(0.2 * x + 0.5, 0, 1)
 
 
-def load_crnn(model: keras.Model, path: Path) -> None:
-    """Load the published file into what `build_crnn` or `crnn_tags` made.
+def load_published(model: keras.Model, path: Path, names: Sequence[str], repaired: bool = True) -> None:
+    """Load a file of Keras 1 into the layers `names` of a tagger.
 
-    Filters are stored (out, in, height, width); a GRU as nine arrays, for its gates z, r and h in turn; what is
-    called "running_std" is a variance.
+    Filters are stored (out, in, height, width); a GRU as nine arrays, for its gates z, r and h in turn. Of a
+    normalisation the last array is a standard deviation; unless `repaired`, it is taken for a variance.
 
     Raises
     ------
@@ -104,11 +125,13 @@ def load_crnn(model: keras.Model, path: Path) -> None:
         The file lacks a layer.
     """
     with h5py.File(path) as file:
-        for name in LAYERS:
+        for name in names:
             group = file[name]
             arrays = [group[array][()] for array in group.attrs["weight_names"]]
             if name.startswith("conv"):
                 arrays[0] = arrays[0].transpose(2, 3, 1, 0)
             elif name.startswith("gru"):
                 arrays = [np.concatenate(arrays[kind::3], axis=-1) for kind in range(3)]
+            elif name.startswith("bn") and repaired:
+                arrays[3] = arrays[3] ** 2
             model.get_layer(name).set_weights(arrays)

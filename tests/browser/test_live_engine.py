@@ -477,6 +477,35 @@ def test_a_network_of_ones_own_runs(page, same_samples, tmp_path):
     assert told.startswith("network: LiteRT cannot run this network")
 
 
+def test_a_network_that_dl4mir_train_writes_runs(page, same_samples, tmp_path):
+    from dl4mir_utils import own_genre
+    from dl4mir_utils.apps.lite import Network
+
+    head = own_genre.Head(np.random.default_rng(0).normal(0, 0.05, (200, 3)), np.zeros(3))
+    card = own_genre._export(tmp_path / "my.tflite", head, ["a", "b", "c"], {"hop_samples": own_genre.HOP})
+    page.set_input_files("#file", str(same_samples))
+    content = (tmp_path / "my.tflite").read_bytes()
+    found = page.evaluate(
+        """async ([bytes, length, text]) => {
+          const buffer = live.floats(bytes).buffer.slice(0, length);
+          const name = await live.engine.add(buffer, live.checkCard(text, "my.json"));
+          const song = await live.engine.open(await live.decode(live.file()));
+          const { own } = await live.engine.analyse(song.id, { own: name }).done;
+          await live.engine.remove(name);
+          return { ...own, rows: Array.from(own.rows), mean: Array.from(own.mean) };
+        }""",
+        [base64.b64encode(whole_floats(content)).decode(), len(content), json.dumps(card)],
+    )
+    audio, written = load_audio(same_samples), Network(tmp_path / "my.tflite")
+    window = card["signatures"]["window"]["inputs"]["audio"][1]
+    starts = range(0, len(audio), own_genre.HOP)
+    pieces = [np.pad(piece := audio[start : start + window], (0, window - len(piece))) for start in starts]
+    wanted = [written("window", audio=piece[np.newaxis, :, np.newaxis])["genre"][0] for piece in pieces]
+    rows = np.reshape(found["rows"], (-1, 3))
+    np.testing.assert_allclose(rows, wanted[: len(rows)], atol=2e-3)
+    assert found["labels"] == ["a", "b", "c"] and found["hop_s"] == pytest.approx(own_genre.HOP / 16000)
+
+
 def whole_floats(content):
     return content + bytes(-len(content) % 4)
 

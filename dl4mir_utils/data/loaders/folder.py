@@ -1,36 +1,63 @@
-"""The user's own music: a folder of folders, or a table."""
+"""The user's own music: a folder of folders, files with tags, or a table."""
 
 import warnings
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from dl4mir_utils.data.loaders.files import name_some, require_files, visible
+from dl4mir_utils.data.loaders.files import name_some, require_files
 from dl4mir_utils.data.table import ClipTable
 from dl4mir_utils.decoding import file_duration
 from dl4mir_utils.errors import AudioDecodeError, BadArgumentError, DataNotFoundError
-from dl4mir_utils.paths import SUFFIXES
+from dl4mir_utils.file_tags import in_one_spelling, read_tags
+from dl4mir_utils.paths import sound_files
 
 SPLITS = ("train", "valid", "test")
+TABLE = "labels.csv"
+GenreFrom = Literal["auto", "tags", "folders"]
 
 
-def load_folder(root: Path, table: str = "labels.csv", seed: int = 0) -> ClipTable:
-    """Load your own files.
+class Library(NamedTuple):
+    """What a folder of music says of its files, before any is decoded.
 
-    Either `root/<label>/.../<file>`: the first folder is the label, a second one (album or artist) the
-    group. Or a CSV file `table` in `root`, with the columns path (relative to it), label and, if you
-    like, group and split (train, valid or test). Without given splits, the groups are shared out, about
+    Attributes
+    ----------
+    frame : pandas.DataFrame
+        A row per file, in the order of their paths: `path` (relative to the folder), `label`, `artist` ("" where
+        unknown), and of a table `group` and `split` where it has them.
+    left_out : dict of Path to str
+        What is not among them, and why: files without a genre, folders that cannot be read.
+    source : {"table", "tags", "folders"}
+        Where the labels come from.
+    notes : list of str
+        What else to know.
+    """
+
+    frame: pd.DataFrame
+    left_out: dict[Path, str]
+    source: str
+    notes: list[str]
+
+
+def load_folder(root: Path, table: str = TABLE, seed: int = 0, genre_from: GenreFrom = "auto") -> ClipTable:
+    """Load your own files, as `read_library` reads the folder.
+
+    Artists are the groups (of a table its column group). Without given splits, the groups are shared out, about
     70/15/15 and labels as evenly as groups allow; `seed` decides which goes where.
     """
-    if not root.is_dir():
-        raise DataNotFoundError("There is no such folder: load('folder', root='where/your/music/is').")
-    if (root / table).is_file():
-        listed, notes = _read_table(root, table), []
-    elif table != "labels.csv":
-        raise DataNotFoundError(f"There is no {table} in the folder.")
-    else:
-        listed, notes = _read_folders(root)
+    listed, left_out, source, notes = read_library(root, table, genre_from)
+    if source == "tags":
+        notes.insert(0, "The labels are the genres in the files' tags; genre_from='folders' takes the folders' names.")
+    if left_out:
+        names = [path.relative_to(root).as_posix() for path in left_out]
+        reasons = "; ".join(dict.fromkeys(left_out.values()))
+        notes.append(f"Left out: {len(names)} ({reasons}): {name_some(names, 25)}.")
+    if "group" not in listed and (listed["artist"] != "").any():
+        listed["group"] = listed["artist"].where(listed["artist"] != "", listed["path"])
+        if unknown := (listed["artist"] == "").sum():
+            notes.append(f"The artist of some files is not known, {unknown} in all: each is a group of its own.")
     durations, failed = {}, []
     for path in listed["path"]:
         try:
@@ -69,17 +96,60 @@ def load_folder(root: Path, table: str = "labels.csv", seed: int = 0) -> ClipTab
     return ClipTable("folder", frame, tuple(sorted(frame["label"].unique())), root, tuple(notes), split_by)
 
 
-def _read_folders(root: Path) -> tuple[pd.DataFrame, list[str]]:
-    files = [path.relative_to(root) for path in visible(root.glob("*/**/*")) if path.suffix.lower() in SUFFIXES]
-    files = [path for path in files if not any(part.startswith(".") for part in path.parts)]
+def read_library(root: Path, table: str = TABLE, genre_from: GenreFrom = "auto") -> Library:
+    """Find the genre and the artist of every sound file in a folder.
+
+    If the folder holds the CSV file `table`, that says so: columns path (relative to the folder), label and, if you
+    like, group (the artist) and split (train, valid or test). Otherwise genres are those in the files' tags, or names
+    of folders: "auto" takes the tags if more than half of the files have a genre there.
+
+    The artist is the one in the file's tags. Where they name none it is the name of a folder: with genres from tags the
+    first, as in `artist/album/file`, with genres from folders the second, as in `genre/artist/file`. Names that differ
+    only in capitals and spaces are one; of several genres or artists of a file the first counts.
+
+    Raises
+    ------
+    DataNotFoundError
+        There is no such folder or table, or no file with a genre in it.
+    BadArgumentError
+        The table is not as it must be, or `genre_from` is no such word.
+    """
+    if genre_from not in ("auto", "tags", "folders"):
+        raise BadArgumentError(f"genre_from is {genre_from!r}; it must be 'auto', 'tags' or 'folders'.")
+    if not root.is_dir():
+        raise DataNotFoundError(f"There is no such folder: {root}. Say where your music is.")
+    if (root / table).is_file():
+        listed = _read_table(root, table)
+        artist = listed["group"] if "group" in listed else [read_tags(root / path).artist for path in listed["path"]]
+        return Library(listed.assign(artist=artist), {}, "table", [])
+    if table != TABLE:
+        raise DataNotFoundError(f"There is no {table} in the folder.")
+    files, left_out = sound_files([root])
+    nothing = "The folder holds no sound in sub-folders (they are the labels), and no labels.csv."
     if not files:
-        raise DataNotFoundError("The folder holds no sound in sub-folders (they are the labels), and no labels.csv.")
-    listed = pd.DataFrame({"path": [path.as_posix() for path in files], "label": [path.parts[0] for path in files]})
-    if all(len(path.parts) == 2 for path in files):
-        return listed, []
-    # Without its label: the same artist under two labels is one group. A file of no album is its own.
-    listed["group"] = [path.parts[1] if len(path.parts) > 2 else path.as_posix() for path in files]
-    return listed, []
+        raise DataNotFoundError(nothing)
+    files = sorted(file.relative_to(root) for file in files)
+    tags = [read_tags(root / file) for file in files]
+    tagged = genre_from == "tags" or (
+        genre_from == "auto" and sum(bool(of_one.genres) for of_one in tags) > len(files) / 2
+    )
+    rows, notes = [], []
+    for file, of_one in zip(files, tags, strict=True):
+        folders = file.parts[:-1] if tagged else file.parts[1:-1]
+        genre = of_one.genre if tagged else file.parts[0] if len(file.parts) > 1 else ""
+        if genre:
+            rows.append((file.as_posix(), genre, of_one.artist or (folders[0] if folders else "")))
+        else:
+            left_out[root / file] = "its tags name no genre" if tagged else "it is in no folder that names its genre"
+    if not rows:
+        raise DataNotFoundError("None of the files has a genre in its tags." if tagged else nothing)
+    several = sum(len(of_one.genres) > 1 for of_one in tags) if tagged else 0
+    if several:
+        notes.append(f"Some files name several genres, {several} in all: the first counts.")
+    frame = pd.DataFrame(rows, columns=["path", "label", "artist"])
+    for column in ("label", "artist"):  # the spelling that most of them have
+        frame[column] = frame[column].groupby(frame[column].map(in_one_spelling)).transform(lambda same: same.mode()[0])
+    return Library(frame, left_out, "tags" if tagged else "folders", notes)
 
 
 def _read_table(root: Path, table: str) -> pd.DataFrame:
@@ -90,6 +160,9 @@ def _read_table(root: Path, table: str) -> pd.DataFrame:
     twice = listed["path"][listed["path"].duplicated()]
     if len(twice):
         raise BadArgumentError(f"{table} names files twice: {name_some(twice.tolist())}.")
+    if (listed["label"] == "").any():
+        unnamed = listed["path"][listed["label"] == ""].tolist()
+        raise BadArgumentError(f"{table} gives no label to {name_some(unnamed)}; fill it in, or take the row out.")
     if "split" in listed:
         wrong = sorted(set(listed["split"]) - set(SPLITS))
         if wrong:
