@@ -13,6 +13,10 @@ class DataNotFoundError(Dl4mirError):
     """A data set, table or file is not there."""
 
 
+class PreparedDataError(DataNotFoundError):
+    """Prepared data could not be written, or is not whole. The message says what to do about it."""
+
+
 class DownloadError(DataNotFoundError):
     """A data set could not be fetched. The message names what was tried and the next step."""
 

@@ -10,6 +10,7 @@ from dl4mir_utils.data.loaders.choi import FeatureSet
 from dl4mir_utils.data.loaders.hetrec import ListeningSet
 from dl4mir_utils.data.mixes import SingingMixes
 from dl4mir_utils.data.own_file import OwnFile, own_file
+from dl4mir_utils.data.preparing import prepare
 from dl4mir_utils.data.sources import load
 from dl4mir_utils.data.table import ClipTable
 from dl4mir_utils.decoding import load_audio
@@ -31,6 +32,7 @@ __all__ = [
     "load_audio",
     "merge_segments",
     "own_file",
+    "prepare",
     "remove",
     "verify",
 ]

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 from urllib.parse import quote
 
 from dl4mir_utils.data.archives import CHUNK, check_space, set_aside, unpack
@@ -262,25 +262,33 @@ def _ask(facts: str, question: str, command: str) -> None:
 # Fetching
 
 
+def take_lock(file: BinaryIO) -> bool:
+    """Lock an open file; return False if another process holds it. The system lets go when this one ends, however.
+
+    Where the file system knows no locks, every process gets it.
+    """
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:
+        pass  # a file system without locks
+    return True
+
+
 @contextmanager
 def _lock(home: Path) -> Iterator[None]:
-    """Keep other processes out of a data set's folder. The system lets go when this process ends, however it ends."""
+    """Keep other processes out of a data set's folder."""
     with (home.parent / f".{home.name}.lock").open("ab") as file:
-        try:
-            if os.name == "nt":
-                import msvcrt
-
-                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-            else:
-                import fcntl
-
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError) as error:
-            raise DownloadError(
-                f"Another program is working on {home}. Wait until it has ended, then try again."
-            ) from error
-        except OSError:
-            pass  # a file system without locks
+        if not take_lock(file):
+            raise DownloadError(f"Another program is working on {home}. Wait until it has ended, then try again.")
         yield
 
 

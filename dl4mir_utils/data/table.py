@@ -20,6 +20,8 @@ from dl4mir_utils.segments import frame_labels
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from dl4mir_utils.data.prepared import PreparedAudio, PreparedClip
+
 
 @dataclass(frozen=True, repr=False, eq=False)
 class ClipTable:
@@ -44,6 +46,8 @@ class ClipTable:
         What was left out, and what else to know.
     split_by : {"", "artist", "track", "clip"}
         What the data set's own split keeps together; "" if it has none.
+    prepared : PreparedAudio, optional
+        Where the clips lie decoded, after `load(name, prepared=...)`.
     """
 
     name: str
@@ -52,6 +56,7 @@ class ClipTable:
     root: Path
     notes: tuple[str, ...] = ()
     split_by: str = ""
+    prepared: PreparedAudio | None = None
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -121,8 +126,17 @@ class ClipTable:
             return np.array([[name in names for name in self.classes] for names in labels], np.int32)
         return labels.map(self.classes.index).to_numpy(np.int32)
 
-    def audio(self, clip_id: str, sample_rate: int = 16000) -> np.ndarray:
-        """Return one whole clip: float32 (samples,) in [-1, 1].
+    def audio(self, clip_id: str, sample_rate: int = 16000, start: int = 0, samples: int | None = None) -> np.ndarray:
+        """Return a clip: float32 (samples,) in [-1, 1].
+
+        Parameters
+        ----------
+        clip_id : str
+            In the table's index.
+        sample_rate : int
+            In Hz.
+        start, samples : int
+            Only that many samples, from sample `start` of the clip on; without `samples` the whole clip.
 
         Raises
         ------
@@ -133,7 +147,8 @@ class ClipTable:
         """
         if clip_id not in self.frame.index:
             raise BadArgumentError(f"{self.name} has no clip {clip_id!r}; the names are in table.frame.index.")
-        return audio_cache.read(*self._clips(self.frame.loc[[clip_id]], sample_rate)).copy()
+        [clip] = self._clips(self.frame.loc[[clip_id]], sample_rate)
+        return audio_cache.read(clip, start, samples).copy()
 
     def to_tf(
         self,
@@ -144,11 +159,13 @@ class ClipTable:
         crop: Literal["random", "center", "all"] | None = None,
         seed: int = 0,
         hop_s: float | None = None,
+        shards_at_once: int | None = None,
     ) -> tf.data.Dataset:
         """Return batches of `(audio, label)` to train or test on.
 
         Clips are decoded in parallel on first use and kept in memory (`audio_cache`, at most 512 MiB
-        for all data sets together); what does not fit is decoded anew in each epoch.
+        for all data sets together); what does not fit is decoded anew in each epoch. Prepared clips
+        are read from their shards, and no more of them than is asked for.
 
         Parameters
         ----------
@@ -171,6 +188,9 @@ class ClipTable:
         hop_s : float, optional
             Only for data sets with timed singing: one label for every frame of `hop_s` seconds, as
             `frame_labels` gives them. Without it there is one label per piece, 1 if half of it is sung.
+        shards_at_once : int, optional
+            For prepared data on a slow disk, with `crop="random"`: shuffle only the clips of so many shards
+            at a time, a new choice in every epoch, and read each of these from front to back.
 
         Returns
         -------
@@ -191,6 +211,8 @@ class ClipTable:
             raise BadArgumentError(f"crop is {crop!r}; it must be 'random', 'center' or 'all'.")
         if batch < 1:
             raise BadArgumentError(f"batch is {batch}; it must be at least 1.")
+        if shards_at_once is not None and (self.prepared is None or crop != "random" or shards_at_once < 1):
+            raise BadArgumentError("shards_at_once, 1 or more, is for prepared data and crop='random': leave it out.")
         rows = self._rows(split)
         clips = self._clips(rows, sample_rate)
         window = self._window(rows, seconds, sample_rate, crop)
@@ -202,7 +224,7 @@ class ClipTable:
             )
         label_pieces, shape = self._label_pieces(split, clips, window, hop_s)
         label_dtype = "float32" if "soft" in rows else "int32"
-        return make_dataset(clips, label_pieces, shape, batch, window, crop, seed, label_dtype)
+        return make_dataset(clips, label_pieces, shape, batch, window, crop, seed, label_dtype, shards_at_once)
 
     def windows(self, split: str | None = None, *, seconds: float, sample_rate: int = 16000) -> pd.DataFrame:
         """Return what the rows of `to_tf(split, seconds=seconds, crop="all")` are, in their order.
@@ -257,14 +279,16 @@ class ClipTable:
             raise BadArgumentError(f"{self.name} has no clips in the split {split!r}. {advice}.")
         return rows
 
-    def _clips(self, rows: pd.DataFrame, sample_rate: int) -> list[Clip]:
+    def _clips(self, rows: pd.DataFrame, sample_rate: int) -> list[Clip] | list[PreparedClip]:
+        if self.prepared is not None:
+            return self.prepared.clips(rows, sample_rate)
         return [
             Clip(clip_id, self.root / path, start_s, duration_s, sample_rate)
             for clip_id, path, start_s, duration_s in rows[["path", "start_s", "duration_s"]].itertuples()
         ]
 
     def _label_pieces(
-        self, split: str | None, clips: list[Clip], window: int | None, hop_s: float | None
+        self, split: str | None, clips: list[Clip] | list[PreparedClip], window: int | None, hop_s: float | None
     ) -> tuple[Callable[[np.ndarray, np.ndarray], np.ndarray], tuple[int | None, ...]]:
         """Return the function from (numbers of clips, first samples) to the pieces' labels, and the shape of one."""
         rows = self._rows(split)
