@@ -60,6 +60,14 @@ from dl4mir_utils.checks.pitch import (
     mystery_notes,
 )
 from dl4mir_utils.checks.recommendation import check_08_coverage, check_08_ndcg, check_08_playlist
+from dl4mir_utils.checks.scaling import (
+    check_12_amdahl,
+    check_12_collection,
+    check_12_four_workers,
+    check_12_listen,
+    mystery_bits,
+)
+from dl4mir_utils.checks.shipping import check_11b_by_ear, check_11b_kappa, check_11b_latency, check_11b_small
 from dl4mir_utils.checks.singing import check_05a_always, check_05a_edges, check_05a_false_alarms
 from dl4mir_utils.checks.start_here import (
     check_00_frames,
@@ -129,10 +137,19 @@ __all__ = [
     "check_11a_pie",
     "check_11a_product",
     "check_11a_thin",
+    "check_11b_by_ear",
+    "check_11b_kappa",
+    "check_11b_latency",
+    "check_11b_small",
+    "check_12_amdahl",
+    "check_12_collection",
+    "check_12_four_workers",
+    "check_12_listen",
     "check_13_arxiv",
     "check_13_listen",
     "check_13_plan",
     "check_13_row",
+    "mystery_bits",
     "mystery_change",
     "mystery_chords",
     "mystery_inputs",

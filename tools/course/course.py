@@ -113,9 +113,12 @@ class _PeakMemory(threading.Thread):
     def run(self) -> None:
         while not self._stopped.wait(0.2):
             total = 0
-            for process in psutil.Process().children(recursive=True):
+            processes = psutil.Process().children(recursive=True)
+            for process in processes:
                 try:
-                    total += process.memory_info().rss
+                    # What several processes share, such as TensorFlow's code, is in memory once.
+                    alone = len(processes) == 1 or not psutil.LINUX
+                    total += process.memory_info().rss if alone else process.memory_full_info().pss
                     self.peak = max(self.peak, _high_water_mark(process.pid))
                 except (psutil.Error, OSError):  # ended meanwhile
                     continue
