@@ -1,7 +1,6 @@
 """Name the genre of whole files: a network answers to windows spread over a file, and their answers are put to a vote.
 
-The voting over slices of a song is drawn in the article that goes with despoisj's DeepAudioClassification (2016), whose
-code stops short of it.
+The voting over slices of a song is that of the article which goes with despoisj's DeepAudioClassification (2016).
 """
 
 import hashlib

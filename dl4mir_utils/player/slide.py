@@ -104,7 +104,7 @@ def slide(
     draw : callable
         Takes a value, draws a new Matplotlib figure and returns it, or its axes.
     values : sequence
-        2 to 60 values; numbers are shown with three digits, anything else as text.
+        2 to 60 values; numbers with a fraction are shown with three digits, anything else as text.
     name : str
         What the value is, with its unit: "learning rate", "frequency (Hz)".
     title, description : str
@@ -126,7 +126,7 @@ def slide(
     values = list(values)
     if not 2 <= len(values) <= MAX_FRAMES or not 0 <= start < len(values):
         raise BadArgumentError(f"slide needs 2 to {MAX_FRAMES} values and start inside of them, not {len(values)}.")
-    shown = tuple(three_digits(value) if isinstance(value, (int, float, np.number)) else str(value) for value in values)
+    shown = tuple(three_digits(value) if isinstance(value, (float, np.floating)) else str(value) for value in values)
     told = [texts(value) for value in values] if callable(texts) else list(texts) or list(shown)
     if len(told) != len(values):
         raise BadArgumentError(f"{len(told)} texts for {len(values)} values: give one for each.")

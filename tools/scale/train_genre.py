@@ -49,7 +49,7 @@ def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--root", type=Path, help="where the data lies, for those that ask for it")
     parser.add_argument("--prepared", type=Path, help="a folder that `dl4mir data prepare` wrote")
     parser.add_argument("--network", choices=NETWORKS, default="cnn3x3")
-    parser.add_argument("--plain", action="store_true", help="without batch normalisation and dropout")
+    parser.add_argument("--plain", action="store_true", help="no batch normalisation; dropout, if any, stays")
     parser.add_argument("--mixed", action="store_true", help="half precision (float16), but for the spectrogram")
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--batch", type=int, default=16, help="of all replicas together")
