@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from dl4mir_utils import BadArgumentError
 from dl4mir_utils.apps.cli import app
 from dl4mir_utils.data import ClipTable, audio_cache, load, prepare, preparing
-from dl4mir_utils.data.prepared import load_prepared, read_through, shard_path, to_int16
+from dl4mir_utils.data.prepared import load_prepared, read_through, sha256, shard_path, to_int16
 from dl4mir_utils.errors import PreparedDataError
 
 ROOT = Path(__file__).parents[1]
@@ -89,7 +89,10 @@ def without(column, table):
 
 
 def checksums(out):
-    return json.loads((out / "prepared.json").read_text())["shards"]
+    """Return what prepared.json says of the shards, which must be true."""
+    sums = json.loads((out / "prepared.json").read_text())["shards"]
+    assert [sha256(shard_path(out, number)) for number in range(len(sums))] == [shard["sha256"] for shard in sums]
+    return sums
 
 
 def assert_same_batches(plain, prepared, **settings):
@@ -262,8 +265,8 @@ def test_a_damaged_shard(source, copy):
 
 def test_a_shard_cut_short_while_training(copy):
     table = load_prepared("toy", copy)
-    for number in range(len(checksums(copy))):
-        os.truncate(shard_path(copy, number), 1000)
+    for shard in copy.glob("shards/*.i16"):
+        os.truncate(shard, 1000)
     with pytest.raises(tf.errors.OpError, match="has been cut short"):
         list(without("soft", table).to_tf(seconds=0.5))
 
@@ -372,6 +375,14 @@ def folder(source, tmp_path):
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(source.root / path, target)
     return tmp_path / "music"
+
+
+def test_a_program_that_workers_cannot_read(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text("from dl4mir_utils.data import load, prepare\nprepare(load('mini/notes'), 'out', workers=1)\n")
+    done = subprocess.run([sys.executable, program], capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    assert done.returncode == 1
+    assert 'No worker could be started. In a program in a file, call prepare below `if __name__ == "' in done.stderr
 
 
 def test_two_at_once(folder, tmp_path):

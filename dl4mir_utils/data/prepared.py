@@ -162,7 +162,7 @@ def load_prepared(name: str, folder: Path) -> ClipTable:
         raise PreparedDataError(
             f"{folder} holds no prepared data. To make it: dl4mir data prepare {name} --out {folder}"
         )
-    if plan["format"] != FORMAT:
+    if plan.get("format") != FORMAT:
         raise PreparedDataError(f"{folder} was prepared by another version of the course. Prepare it in a new folder.")
     if plan["name"] != name:
         raise BadArgumentError(f"{folder} holds {plan['name']}, not {name}: load({plan['name']!r}, prepared=...).")

@@ -15,6 +15,7 @@ import io
 import itertools
 import json
 import logging
+import multiprocessing
 import os
 import platform
 import shutil
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
 SHARD_MIB = 32
 SPARE = 2**24  # bytes of disk for the table and the index, beside the shards
 TELL_S = 30  # where there is no terminal, a line of progress every so many seconds
+NOT_BELOW = 'In a program in a file, call prepare below `if __name__ == "__main__":`, for workers read that file, too.'
 CRASHED = "the decoder crashed on it: the file is damaged"
 
 
@@ -138,6 +140,8 @@ def prepare(
         then stays.
     """
     began = time.monotonic()
+    if getattr(multiprocessing.current_process(), "_inheriting", False):  # a worker reads the program that started it
+        raise BadArgumentError(NOT_BELOW)
     if not isinstance(table, ClipTable):
         raise BadArgumentError("Only clip tables can be prepared; this holds no clips that lie in files.")
     if table.prepared is not None:
@@ -149,12 +153,24 @@ def prepare(
     out = Path(out).expanduser().absolute()
     shards = _share_out(_clips(table, sample_rate), shard_mib)
     stored = table_text(table.frame)
-    plan = _plan(table, sample_rate, shards, stored)
+    plan = {
+        "format": FORMAT,
+        "name": table.name,
+        "classes": list(table.classes),
+        "notes": list(table.notes),
+        "split_by": table.split_by,
+        "root": str(table.root.absolute()),
+        "sample_rate": sample_rate,
+        "shard_mib": shard_mib,
+        "clips": len(table),
+        "shards": len(shards),
+        TABLE: hashlib.sha256(stored.encode()).hexdigest(),
+    }
     with _clear_disk_errors(out):
         there, done = read_json(out / PLAN), read_json(out / DONE)
         if there and done and not verify and not _difference(there, plan) and not damage(out, done):
-            records = _records(out, shards)
-            if None not in records and not (retry_failed and any(_failures(records))):
+            records = _records(out, shards, retry_failed=retry_failed)
+            if None not in records:
                 return _report(out, records, 0, 0.0, began)
         out.mkdir(parents=True, exist_ok=True)
         with _lock(out):
@@ -162,6 +178,8 @@ def prepare(
             records = _records(out, shards, verify, retry_failed)
             missing = [number for number, record in enumerate(records) if record is None]
             if missing:
+                for number in missing:  # a record may be there all the same, beside a shard that is damaged
+                    shard_path(out, number).with_suffix(".json").unlink(missing_ok=True)
                 (out / DONE).unlink(missing_ok=True)
                 _check_space(out, [shards[number] for number in missing])
             made = _make(out, table.root.absolute(), shards, missing, workers, scheduler, progress)
@@ -197,21 +215,6 @@ def _share_out(clips: list[Clip], shard_mib: float) -> list[list[Clip]]:
     return [clips[first:last] for first, last in itertools.pairwise(bounds)]
 
 
-def _plan(table: ClipTable, sample_rate: int, shards: list[list[Clip]], stored: str) -> dict:
-    return {
-        "format": FORMAT,
-        "name": table.name,
-        "classes": list(table.classes),
-        "notes": list(table.notes),
-        "split_by": table.split_by,
-        "root": str(table.root),
-        "sample_rate": sample_rate,
-        "clips": len(table),
-        "shards": len(shards),
-        TABLE: hashlib.sha256(stored.encode()).hexdigest(),
-    }
-
-
 def _difference(there: dict, plan: dict) -> list[str]:
     """Return in what two plans differ; where the files are, and what is noted of them, makes no difference."""
     return [key for key in plan if key not in ("root", "notes") and there.get(key) != plan[key]]
@@ -239,7 +242,12 @@ def _begin(out: Path, plan: dict, stored: str, table: ClipTable) -> None:
     if not (out / TABLE).is_file() or sha256(out / TABLE) != plan[TABLE]:
         _write(out / TABLE, stored.encode())
     (out / "shards").mkdir(exist_ok=True)
-    for part in (*out.glob("*.part"), *(out / "shards").glob("*.part")):  # left by programs that were killed
+    _tidy(out)
+
+
+def _tidy(out: Path) -> None:
+    """Delete what programs and workers that were killed have left."""
+    for part in (*out.glob("*.part"), *(out / "shards").glob("*.part")):
         part.unlink(missing_ok=True)
 
 
@@ -248,12 +256,7 @@ def _records(
 ) -> list[dict | None]:
     """Return what stands beside each shard; None where it must be made."""
     records = [_record(out, number, clips, verify) for number, clips in enumerate(shards)]
-    if retry_failed:
-        for number, record in enumerate(records):
-            if record and any(_failures([record])):
-                shard_path(out, number).with_suffix(".json").unlink()
-                records[number] = None
-    return records
+    return [None if record and retry_failed and any(_failures([record])) else record for record in records]
 
 
 def _record(out: Path, number: int, clips: list[Clip], verify: bool = False) -> dict | None:
@@ -303,7 +306,8 @@ def _make(
 
     records: list[dict] = []
     lost = PreparedDataError(
-        f"The scheduler {scheduler or ''} was lost; what is done stays in {out}. Start it again, then the same command."
+        f"The scheduler {scheduler or 'of this machine'} was lost; what is done stays in {out}. Start it again, then "
+        "the same command."
     )
     with _client(workers, scheduler, len(missing)) as client, _progress(progress, shards, missing) as tell:
 
@@ -330,7 +334,7 @@ def _make(
                     continue
                 records.append(record)
                 tell(record)
-        except (CancelledError, CommClosedError) as error:
+        except (CancelledError, CommClosedError, ConnectionError, TimeoutError) as error:
             raise lost from error
     if len(records) < len(missing):
         raise lost
@@ -357,16 +361,17 @@ def _client(workers: int | None, scheduler: str | None, most: int) -> Iterator[C
     count = CPU_COUNT if workers is None else workers
     # A worker that ends is started anew, and what it worked on is given to another; after the third time for the same
     # shard, `_make` looks for a file on which the decoder crashes.
-    with (
-        LocalCluster(
+    try:
+        cluster = LocalCluster(
             n_workers=max(1, min(count, most)),
             threads_per_worker=1,
             processes=count > 0,
             dashboard_address=None,
             silence_logs=logging.CRITICAL,
-        ) as cluster,
-        Client(cluster) as client,
-    ):
+        )
+    except RuntimeError as error:
+        raise PreparedDataError(f"No worker could be started. {NOT_BELOW}") from error
+    with cluster, Client(cluster) as client:
         yield client
 
 
@@ -452,14 +457,16 @@ def _crashes(clip: Clip) -> bool:
 
 def _versions() -> dict[str, str]:
     """Return the versions on which the samples depend."""
-    packages = {name: metadata.version(name) for name in ("dl4mir_utils", "numpy", "soundfile", "soxr")}
-    with contextlib.suppress(metadata.PackageNotFoundError):
-        packages["av"] = metadata.version("av")
-    return {"python": platform.python_version(), "libsndfile": soundfile.__libsndfile_version__, **packages}
+    found = {"python": platform.python_version(), "libsndfile": soundfile.__libsndfile_version__}
+    for name in ("dl4mir_utils", "numpy", "soundfile", "soxr", "av"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 def _finish(out: Path, records: list[dict]) -> None:
     """Write the index and, when everything else is there, that all is done."""
+    _tidy(out)
     index = io.StringIO()
     rows = csv.writer(index, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
     rows.writerow(["clip_id", "shard", "first", "samples", "reason"])
