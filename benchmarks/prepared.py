@@ -303,11 +303,12 @@ def kills(place, count):
         runs += 1
         process = psutil.Popen([sys.executable, "-c", code, out], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         there, starting = len(seen), killed < count / 4  # some while it starts; the others when it has done something
-        wait_until = time.monotonic() + rng.random() * 6 if starting else 0
+        wait_until = time.monotonic() + rng.random() * 4 if starting else 0
         while process.poll() is None:
             look()
             time.sleep(rng.random() / 10)
-            if killed >= count or time.monotonic() < wait_until or (len(seen) == there and not starting):
+            new = len(seen) - there
+            if killed >= count or (new == 0 and not starting) or (new < 3 and time.monotonic() < wait_until):
                 continue
             there, starting = len(seen), False
             with suppress(psutil.NoSuchProcess):
@@ -326,7 +327,7 @@ def kills(place, count):
     same &= all(sha256(shard_path(out, number)) == shard["sha256"] for number, shard in enumerate(made["shards"]))
     left = [path.name for path in out.rglob("*.part")]
     good = same and not left and len(seen) == shards and killed >= count
-    print(f"  the same: {same}; left over: {left}; shards: {len(seen)} of {shards}; none twice")
+    print(f"  {killed} kills; the same: {same}; left over: {left}; shards: {len(seen)} of {shards}; none twice")
     show(f"{killed} kills, {runs} runs: checksums as undisturbed", str(good), "True", good)
     return good
 
