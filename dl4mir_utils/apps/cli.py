@@ -61,12 +61,14 @@ def doctor() -> None:
 def progress() -> None:
     """Show which exercises of the course are solved, and write a page of it."""
     with _plain_errors():
-        from dl4mir_utils.progress import show_progress, write_progress
+        from dl4mir_utils.progress import notebooks, write_progress
 
-        page, table = write_progress(), show_progress()
-        for title, row in table.iterrows():
-            typer.echo(f"{row.solved:>3} of {row.exercises}  {title}")
-        typer.echo(f"\n{table.solved.sum()} of {table.exercises.sum()} exercises are solved: {page}")
+        page, all_of_them = write_progress(), notebooks()
+    solved, exercises = 0, 0
+    for each in all_of_them:
+        typer.echo(f"{each.solved:>3} of {len(each.exercises)}  {each.title}")
+        solved, exercises = solved + each.solved, exercises + len(each.exercises)
+    typer.echo(f"\n{solved} of {exercises} exercises are solved: {page}")
 
 
 @app.command()

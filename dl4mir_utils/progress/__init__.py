@@ -4,7 +4,21 @@ Everything lies in the folder `progress` of the course, and nowhere else; nothin
 deleted it all.
 """
 
-from dl4mir_utils.progress.pages import show_progress, verify_certificate, write_certificate, write_progress
+from dl4mir_utils.progress.pages import (
+    notebooks,
+    show_progress,
+    verify_certificate,
+    write_certificate,
+    write_progress,
+)
 from dl4mir_utils.progress.records import remembered, solved
 
-__all__ = ["remembered", "show_progress", "solved", "verify_certificate", "write_certificate", "write_progress"]
+__all__ = [
+    "notebooks",
+    "remembered",
+    "show_progress",
+    "solved",
+    "verify_certificate",
+    "write_certificate",
+    "write_progress",
+]

@@ -28,7 +28,8 @@ class Notebook(NamedTuple):
         return sum(each.record is not None for each in self.exercises)
 
 
-def _notebooks() -> list[Notebook]:
+def notebooks() -> list[Notebook]:
+    """Return all notebooks that have exercises, in order."""
     return [Notebook(title, list(those)) for title, those in groupby(solved(), lambda each: each.notebook)]
 
 
@@ -43,9 +44,13 @@ def write_progress() -> Path:
     place = folder()
     if place is None:
         raise DataNotFoundError(NO_FOLDER)
+    return _written(place, notebooks())
+
+
+def _written(place: Path, those: list[Notebook]) -> Path:
     page = place / "progress.html"
     place.mkdir(exist_ok=True)
-    page.write_text(_filled("progress.html.j2", notebooks=_notebooks(), unreadable=passed()[1]), "utf-8")
+    page.write_text(_filled("progress.html.j2", notebooks=those, unreadable=passed()[1]), "utf-8")
     return page
 
 
@@ -53,9 +58,10 @@ def show_progress() -> Any:
     """Return a table for a notebook: how many exercises of each notebook are solved; and write the page."""
     import pandas as pd
 
-    rows = [(each.title, each.solved, len(each.exercises)) for each in _notebooks()]
-    if folder() is not None:
-        write_progress()
+    all_of_them, place = notebooks(), folder()
+    if place is not None:
+        _written(place, all_of_them)
+    rows = [(each.title, each.solved, len(each.exercises)) for each in all_of_them]
     return pd.DataFrame(rows, columns=["notebook", "solved", "exercises"]).set_index("notebook")
 
 
@@ -83,16 +89,16 @@ def write_certificate(name: str) -> Path:
     place = folder()
     if place is None:
         raise DataNotFoundError(NO_FOLDER)
-    notebooks = [each for each in _notebooks() if each.solved]
-    if not notebooks:
+    worked_on = [each for each in notebooks() if each.solved]
+    if not worked_on:
         raise BadArgumentError("No exercise is solved yet: a certificate needs one at least.")
     now = datetime.now(UTC)
     text = _filled(
         "certificate.html.j2",
         name=name,
         today=f"{now.day} {now:%B %Y}",
-        notebooks=notebooks,
-        solved=sum(each.solved for each in notebooks),
+        notebooks=worked_on,
+        solved=sum(each.solved for each in worked_on),
         exercises=len(solved()),
         versions=versions(),
         checksum="0" * 64,

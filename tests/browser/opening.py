@@ -44,6 +44,21 @@ def served(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
+def microphones(browser, chromium: str, heard: Path) -> Iterator[dict]:
+    """Start two browsers: one whose microphone hears the sound file `heard`, one that refuses it."""
+    fake = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required", "--use-fake-device-for-media-stream"]
+    allowing = [*fake, "--use-fake-ui-for-media-stream", f"--use-file-for-fake-audio-capture={heard}"]
+    launch = browser.browser_type.launch
+    started = {
+        "heard": launch(executable_path=chromium, args=allowing),
+        "refused": launch(executable_path=chromium, args=[*fake, "--deny-permission-prompts"]),
+    }
+    yield started
+    for each in started.values():
+        each.close()
+
+
+@contextmanager
 def jupyter_lab(folder: Path) -> Iterator[str]:
     """Start a JupyterLab of its own in a folder; yields its address."""
     with socket.socket() as free:

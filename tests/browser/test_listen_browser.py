@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from browser import opening
 from browser.opening import barriers, jupyter_lab, run_all_cells, served, watch
 from browser.test_edit_browser import run
 from dl4mir_utils.player import listen
@@ -54,16 +55,8 @@ def microphones(browser, chromium, tmp_path_factory):
     """Two browsers: one whose microphone hears a tone, one that refuses it."""
     heard = tmp_path_factory.mktemp("microphone") / "tone.wav"
     soundfile.write(heard, 0.25 * np.sin(2 * np.pi * TONE_HZ * np.arange(48000 * 4) / 48000), 48000, subtype="PCM_16")
-    fake = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required", "--use-fake-device-for-media-stream"]
-    allowing = [*fake, "--use-fake-ui-for-media-stream", f"--use-file-for-fake-audio-capture={heard}"]
-    launch = browser.browser_type.launch
-    started = {
-        "heard": launch(executable_path=chromium, args=allowing),
-        "refused": launch(executable_path=chromium, args=[*fake, "--deny-permission-prompts"]),
-    }
-    yield started
-    for each in started.values():
-        each.close()
+    with opening.microphones(browser, chromium, heard) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")

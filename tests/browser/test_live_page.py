@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from browser import opening
 from browser.opening import barriers, served, watch
 
 ROOT = Path(__file__).parents[2]
@@ -80,16 +81,8 @@ def microphones(browser, chromium, tmp_path_factory, song):
     """Return two browsers: one whose microphone hears the song, one that refuses it."""
     heard = tmp_path_factory.mktemp("microphone") / "heard.wav"
     heard.write_bytes(song)
-    fake = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required", "--use-fake-device-for-media-stream"]
-    allowing = [*fake, "--use-fake-ui-for-media-stream", f"--use-file-for-fake-audio-capture={heard}"]
-    launch = browser.browser_type.launch
-    started = {
-        "heard": launch(executable_path=chromium, args=allowing),
-        "refused": launch(executable_path=chromium, args=[*fake, "--deny-permission-prompts"]),
-    }
-    yield started
-    for each in started.values():
-        each.close()
+    with opening.microphones(browser, chromium, heard) as started:
+        yield started
 
 
 def opened(browser, address, **options):
