@@ -385,6 +385,7 @@ function mount(host, content, address, model = null) {
   const view = { from: 0, to: duration };
   let wanted = 0; // the pending animation frame, 0 if none
   let spokenAt = 0;
+  let placeUntold = false; // the reader has moved, and nothing has been put into words since
 
   const button = (text, label, action) => make("button", { type: "button", "aria-label": label, title: label, text, onclick: action });
   const playButton = button("▶", "Play", toggle);
@@ -418,7 +419,10 @@ function mount(host, content, address, model = null) {
     timeAt: (event) => timeAt(event),
     /** Seconds that so many CSS pixels stand for. */
     seconds: (px) => (px / axis.clientWidth) * (view.to - view.from),
-    tell: (text) => say(live, text),
+    tell(text) {
+      placeUntold = false; // the place of an earlier seek, which comes late, would wipe this away
+      say(live, text);
+    },
     redraw(row) {
       if (!stale.size) requestAnimationFrame(() => (paint(rows.filter((each) => stale.has(each.row))), stale.clear()));
       stale.add(row);
@@ -504,6 +508,7 @@ function mount(host, content, address, model = null) {
   /** Put time and values into words for screen readers. */
   function speak() {
     spokenAt = performance.now();
+    placeUntold = false;
     const now = audio.currentTime;
     const values = rows.map(({ track, row }) => [track.name, row.spoken?.(now)]).filter(([, value]) => value);
     say(live, [spokenTime(now), ...values.map((pair) => pair.join(": "))].join("; "));
@@ -525,6 +530,7 @@ function mount(host, content, address, model = null) {
   }
 
   function seek(seconds) {
+    placeUntold = true;
     audio.currentTime = Math.min(Math.max(seconds, 0), duration);
     const now = audio.currentTime;
     const span = view.to - view.from;
@@ -593,7 +599,7 @@ function mount(host, content, address, model = null) {
   }
 
   for (const type of ["play", "pause", "ended"]) listen(audio, type, playChanged);
-  listen(audio, "seeked", () => { update(); if (audio.paused) speak(); });
+  listen(audio, "seeked", () => { update(); if (audio.paused && placeUntold) speak(); });
   listen(document, "dl4mir-play", (event) => event.detail !== root && audio.pause());
   listen(document, "play", () => audio.pause(), { capture: true }); // a plain player of the page has started
   listen(slider, "input", () => seek(Number(slider.value)));

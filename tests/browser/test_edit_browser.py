@@ -215,6 +215,22 @@ def test_everything_by_keyboard(page):
     assert page.evaluate("document.activeElement.matches('.d-edit-list')")
 
 
+def test_what_was_said_outlasts_the_place_of_an_earlier_seek(page):
+    page.locator(".d-edit-list").first.focus()
+    page.evaluate(  # `seeked` comes after both
+        """() => {
+          const root = document.querySelector(".dl4mir-player");
+          root.dl4mir.audio.addEventListener("seeked", () => setTimeout(() => (window.sought = true)), { once: true });
+          root.dl4mir.seek(14.25);
+          document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key: "n", bubbles: true }));
+        }"""
+    )
+    page.wait_for_function("window.sought")
+    assert said(page) == "Added sing, 14.250 s to 15.250 s"
+    seek(page, 17)
+    assert said(page).startswith("17.0 s")
+
+
 def test_numbers_and_labels_of_the_selected_one(page):
     page.mouse.click(*point(page, 2.0))
     start, end = page.get_by_label("start in seconds").first, page.get_by_label("end in seconds").first
