@@ -76,10 +76,15 @@ def make_dataset(
         return tf.ensure_shape(epoch_rows, (None,)), tf.ensure_shape(epoch_starts, (None,))
 
     def fetch(batch_rows: np.ndarray, batch_starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        pieces = [
-            audio_cache.read(clips[row], start, window) for row, start in zip(batch_rows, batch_starts, strict=True)
-        ]
-        return np.stack(pieces)[:, :, np.newaxis], label_pieces(batch_rows, batch_starts)
+        # One array for all: with one for each piece, most of the time would go into getting memory and copying.
+        audio = np.empty((len(batch_rows), window or lengths[batch_rows[0]]), np.float32)
+        for piece, row, start in zip(audio, batch_rows, batch_starts, strict=True):
+            clip = clips[row]
+            if isinstance(clip, Clip):
+                piece[:] = audio_cache.read(clip, start, window)
+            else:
+                clip.read_into(piece, start)
+        return audio[:, :, np.newaxis], label_pieces(batch_rows, batch_starts)
 
     dataset = tf.data.Dataset.range(1).map(order_in_graph).unbatch().batch(batch)
     if shards_at_once is not None:

@@ -74,14 +74,19 @@ class PreparedClip:
 
     def decode(self, start: int = 0, samples: int | None = None) -> np.ndarray:
         """Read the clip, or `samples` samples of it from sample `start` on: float32 (samples,). No more is read."""
-        samples = self.samples if samples is None else samples
+        audio = np.empty(self.samples if samples is None else samples, np.float32)
+        self.read_into(audio, start)
+        return audio
+
+    def read_into(self, audio: np.ndarray, start: int) -> None:
+        """Fill float32 `audio` (samples,) with what comes from sample `start` of the clip on."""
         try:
-            found = np.fromfile(self.path, "<i2", samples, offset=2 * (self.first + start))
+            found = np.fromfile(self.path, "<i2", len(audio), offset=2 * (self.first + start))
         except OSError as error:
             raise PreparedDataError(f"{self.name} cannot be read from {self.path}: {error.strerror}.") from error
-        if len(found) < samples:
+        if len(found) < len(audio):
             raise _damaged(self.path.parents[1], f"{self.path.name} has been cut short")
-        return found * np.float32(1 / SCALE)
+        np.multiply(found, np.float32(1 / SCALE), out=audio)
 
 
 @dataclass(frozen=True, eq=False)
