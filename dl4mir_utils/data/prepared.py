@@ -80,11 +80,14 @@ class PreparedClip:
 
     def read_into(self, audio: np.ndarray, start: int) -> None:
         """Fill float32 `audio` (samples,) with what comes from sample `start` of the clip on."""
+        found = np.empty(len(audio), "<i2")
         try:
-            found = np.fromfile(self.path, "<i2", len(audio), offset=2 * (self.first + start))
+            with self.path.open("rb", buffering=0) as file:  # numpy.fromfile opens it twice and takes twice as long
+                file.seek(2 * (self.first + start))
+                there = file.readinto(found)
         except OSError as error:
             raise PreparedDataError(f"{self.name} cannot be read from {self.path}: {error.strerror}.") from error
-        if len(found) < len(audio):
+        if there < found.nbytes:
             raise _damaged(self.path.parents[1], f"{self.path.name} has been cut short")
         np.multiply(found, np.float32(1 / SCALE), out=audio)
 
