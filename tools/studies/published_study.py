@@ -1,6 +1,6 @@
 """Try the networks that Choi et al. published on the course's clips; write data/results/published_*.csv.
 
-    .venv/bin/python tools/studies/published_study.py
+    .venv/bin/python tools/studies/published_study.py [tags] [genre] [top_tags] [layers] [statistics]
 
 `published_tags.csv`: MusicTaggerCNN and MusicTaggerCRNN, as their authors' code reads the files and repaired, beside
 musicnn, on the 315 clips of `mini/genre`, each repeated to 29.12 s. Intervals are bootstraps over artists.
@@ -10,12 +10,20 @@ of artists, and trained on the clips that the course's own network has heard. Th
 four ways: by fixed statistics, by each clip's own, and by those of blocks of 256 clips, in the order of the table (as
 the published features were made) and shuffled.
 
+`published_top_tags.csv`: the three highest tags of MusicTaggerCRNN, both ways, and of musicnn for three clips.
+`published_layers.csv`: the largest value in each layer of compact_cnn, with the file's statistics and with those of
+four test clips of `mini/tags`. `published_statistics.csv`: what MusicTaggerCRNN has stored for its convolutional
+layers, beside their standard deviations on every ninth clip of `mini/genre`, with the file read both ways.
+
 The weights are downloaded; a quarter of an hour on two cores.
 """
+
+import sys
 
 import dl4mir_utils  # noqa: F401  before Keras: it quietens TensorFlow
 
 # isort: split
+import keras
 import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
@@ -39,6 +47,7 @@ ASKED = {
     "orchestral": "instrumental",
 }  # which tag should find which genre
 ROUNDS = 1000
+THREE_CLIPS = ("muldjord_02_1", "0ad_01_0", "kpone_01_0")  # a metal band, an orchestra, a dance track
 
 
 def tag_measures(answers: np.ndarray, reference: np.ndarray, labels: np.ndarray) -> dict[str, float]:
@@ -139,10 +148,69 @@ def genre_study() -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
+def top_tags_study() -> pd.DataFrame:
+    """Return a line for each clip and network, with its three highest tags."""
+    data, hears = load("mini/genre"), musicnn("msd")
+    readings = {"as published": as_graph(music_tagger_crnn(False)), "repaired": as_graph(music_tagger_crnn(True))}
+    lines = []
+    for clip in THREE_CLIPS:
+        sound = np.resize(data.audio(clip, CHOI_RATE), CRNN_SAMPLES)[np.newaxis, :, np.newaxis]
+        answers = {reading: tags(sound).numpy()[0] for reading, tags in readings.items()}
+        answers["musicnn"] = taggram(data.audio(clip), hears).mean(axis=0)
+        for reading, answer in answers.items():
+            best = [f"{MSD_TAGS[tag]} {answer[tag]:.2f}" for tag in np.argsort(-answer)[:3]]
+            lines.append(
+                dict(zip(["clip", "reading", "first", "second", "third"], [clip, reading, *best], strict=True))
+            )
+    return pd.DataFrame(lines)
+
+
+def layers_study() -> pd.DataFrame:
+    """Return a line for each layer of compact_cnn."""
+    data, model = load("mini/tags"), choi_compact_cnn(repaired=False)
+    clips = data.frame.index[data.frame["split"] == "test"][::35]
+    sounds = np.stack([np.resize(data.audio(clip, CHOI_RATE), CHOI_SAMPLES) for clip in clips])[..., np.newaxis]
+    columns = {"file's statistics": model(sounds), "batch's statistics": model(sounds, training=True)}
+    largest = {name: np.array(values).reshape(-1, 5, 32).max(axis=(0, 2)) for name, values in columns.items()}
+    return pd.DataFrame(largest).rename_axis("layer").reset_index()
+
+
+def statistics_study() -> pd.DataFrame:
+    """Return a line for each convolutional layer of MusicTaggerCRNN: medians over its filters."""
+    data, columns = load("mini/genre"), {}
+    for reading, repaired in (("as published", False), ("repaired", True)):
+        model = music_tagger_crnn(repaired)
+        names = [layer.name for layer in model.layers if layer.name.startswith("conv")]
+        if not repaired:
+            numbers = [model.get_layer(name.replace("conv", "bn")).moving_variance.numpy() for name in names]
+            columns["stored"] = [np.median(number) for number in numbers]
+        convolved = keras.Model(model.input, [model.get_layer(name).output for name in names])
+        moments = []
+        for clip in data.frame.index[::9]:
+            outputs = convolved(np.resize(data.audio(clip, CHOI_RATE), CRNN_SAMPLES)[np.newaxis, :, np.newaxis])
+            arrays = [output.numpy().astype(np.float64) for output in outputs]
+            moments.append([[array.mean(axis=(0, 1, 2)), np.square(array).mean(axis=(0, 1, 2))] for array in arrays])
+        measured = []
+        for layer in range(len(names)):
+            mean, square = np.mean([clip[layer] for clip in moments], axis=0)
+            measured.append(np.median(np.sqrt(square - mean**2)))
+        columns[f"measured, {reading}"] = measured
+    return pd.DataFrame(columns, index=names).rename_axis("layer").reset_index()
+
+
+STUDIES = {
+    "tags": tags_study,
+    "genre": genre_study,
+    "top_tags": top_tags_study,
+    "layers": layers_study,
+    "statistics": statistics_study,
+}
+
+
 def main() -> None:
-    for name, study in (("genre", genre_study), ("tags", tags_study)):
+    for name in sys.argv[1:] or STUDIES:
         target = data_root() / "results" / f"published_{name}.csv"
-        study().to_csv(target, index=False, float_format="%.4f", lineterminator="\n")
+        STUDIES[name]().to_csv(target, index=False, float_format="%.4f", lineterminator="\n")
         print(f"{target.name} is written", flush=True)
 
 
