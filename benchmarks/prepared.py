@@ -248,7 +248,7 @@ def training(place):
         step = f"{1000 * took[1:].sum() / steps[1:].sum():.0f} ms"
         show(f"{network}: waiting, of a step of {step}", f"{share:.1%}", "<= 5 %", share <= 0.05)
         told = ", ".join(f"{gib:.2f}" for gib in memory)
-        flat = memory[2] - memory[0] < 0.05
+        flat = memory[2] - memory[1] < 0.02  # the first epoch still fills pools; a leak grows with each
         show(f"{network}: memory after each epoch", f"{told} GiB", "<= 1.2 GiB, flat", memory.max() <= 1.2 and flat)
 
 
