@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -159,6 +160,17 @@ def test_a_crop_reads_no_more_than_itself(whole):
     before = read()
     clip.decode(100, 4000)
     assert 8000 <= read() - before - counting <= 8000 + 4096
+
+
+def test_no_clip_is_read_beyond_its_end(whole):
+    """What follows in the shard is another clip."""
+    table = load_prepared("toy", whole)
+    name = table.frame.index[7]
+    (clip,) = table._clips(table.frame.iloc[[7]], RATE)
+    assert len(clip.decode(100)) == clip.samples - 100
+    for start, samples in ((1, clip.samples), (clip.samples, 1), (-1, 5)):
+        with pytest.raises(BadArgumentError, match=f"has {clip.samples} samples, not {samples} from sample {start} on"):
+            table.audio(name, RATE, start, samples)
 
 
 def test_shards_at_once(whole, monkeypatch):
@@ -356,7 +368,9 @@ def test_a_disk_that_may_only_be_read(source, whole, small_disk, monkeypatch):
 RUN = """
 import sys
 from dl4mir_utils.data import load, prepare
-report = prepare(load("folder", root=sys.argv[1]), sys.argv[2], workers=int(sys.argv[3]), shard_mib=0.25)
+who = sys.argv[3]
+settings = {"scheduler": who} if ":" in who else {"workers": int(who)}
+report = prepare(load("folder", root=sys.argv[1]), sys.argv[2], shard_mib=0.25, **settings)
 print(report.made, report.kept, report.failures)
 """
 
@@ -461,29 +475,42 @@ def scheduler(tmp_path):
 
 
 def test_a_scheduler(folder, tmp_path, scheduler):
+    """It is lost before all is done, and the same command goes on where it stopped."""
     start, end = scheduler
-    out = tmp_path / "out"
-    command = ["data", "prepare", "folder", "--root", str(folder), "--out", str(out), "--scheduler"]
+    plain, out = tmp_path / "plain", tmp_path / "out"
+    ready(load("folder", root=folder), plain)
     address = start()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "dl4mir_utils", *command, address],
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-    )
+    process = run(folder, out, address, stderr=subprocess.PIPE)
     while process.poll() is None and not list(out.glob("shards/*.json")):
-        time.sleep(0.02)
+        time.sleep(0.005)
     end()
     _, said = process.communicate(timeout=60)
-    if process.returncode:  # the scheduler was lost before all was done
-        lost = f"The scheduler {address} was lost; what is done stays in {out}. Start it again, then the same command."
-        assert said == f"{lost}\n"
-        with pytest.raises(PreparedDataError, match="is not complete"):
-            load("folder", prepared=out)
+    assert process.returncode == 1
+    assert f"The scheduler {address} was lost; what is done stays in {out}. Start it again" in said
+    with pytest.raises(PreparedDataError, match="is not complete"):
+        load("folder", prepared=out)
+    said, _ = run(folder, out, start()).communicate(timeout=60)
+    made, kept, failures = said.splitlines()[-1].split()
+    assert int(kept) > 0 and int(made) > 0 and failures == "{}"
+    assert checksums(out) == checksums(plain)
+
+
+def test_the_command_takes_a_scheduler(folder, tmp_path, scheduler):
+    start, _ = scheduler
+    command = ["data", "prepare", "folder", "--root", str(folder), "--out", str(tmp_path / "out"), "--scheduler"]
     done = CliRunner().invoke(app, [*command, start()])
     assert done.exit_code == 0, done.output
-    assert f"{out} holds {CLIPS} clips of folder; 0 could not be decoded." in done.output
-    assert len(load("folder", prepared=out)) == CLIPS
+    assert f"holds {CLIPS} clips of folder; 0 could not be decoded." in done.output
+
+
+def test_progress_tells_rate_time_left_and_failures(folder, tmp_path, monkeypatch, capsys):
+    table = load("folder", root=folder)
+    (folder / "high" / "00.wav").write_bytes(b"no sound" * 99)
+    monkeypatch.setattr(preparing, "TELL_S", 0)
+    report = prepare(table, tmp_path / "out", workers=0, shard_mib=SHARD_MIB)
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.endswith(" left")]
+    assert len(lines) == report.made
+    assert re.fullmatch(r"40 of 40 clips, \d+ times real time, 1 failed, 0:00 left", lines[-1])
 
 
 def test_the_command(folder, tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -11,10 +12,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[1]
-SCRIPT = ROOT / "tools" / "scale" / "train_genre.py"
+SCALE = ROOT / "tools" / "scale"
+SCRIPT = SCALE / "train_genre.py"
 EPOCHS = 2
+sys.path.insert(0, str(SCALE))
+
+from train_genre import parsed  # noqa: E402
 
 
 def started(out, *options, workers=(), number=0):
@@ -95,6 +101,64 @@ def test_two_workers_are_one_even_if_one_is_killed(tmp_path):
     assert "from epoch 1" in said[0]
     assert same(one, one_disturbed) and same(other, other_disturbed)
     assert list(disturbed.glob("*.part")) == []
+
+
+OVERFLOW = """
+import json, os, sys
+sys.path.insert(0, sys.argv[1])
+import dl4mir_utils
+import keras, tensorflow as tf
+from train_genre import agreed
+strategy = tf.distribute.MultiWorkerMirroredStrategy()
+this = json.loads(os.environ["TF_CONFIG"])["task"]["index"]
+with strategy.scope():
+    weight = keras.Variable([1.0, 2.0])
+    optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.5))
+    optimizer.build([weight])
+
+@tf.function
+def step(gradient):
+    strategy.run(lambda gradient: optimizer.apply(agreed([gradient * optimizer.dynamic_scale]), [weight]), [gradient])
+
+step(tf.constant([1.0, float("inf") if this else 1.0]))
+print(weight.numpy().tolist(), float(optimizer.dynamic_scale.numpy()))
+step(tf.constant([1.0, 1.0]))
+print(weight.numpy().tolist(), float(optimizer.dynamic_scale.numpy()))
+"""
+
+
+def test_a_step_that_overflows_on_one_worker_is_left_out_on_both():
+    """In half precision; otherwise the other worker would wait for ever."""
+    where, both = addresses(), []
+    for number in (0, 1):
+        task = {"type": "worker", "index": number}
+        env = os.environ | {"TF_CONFIG": json.dumps({"cluster": {"worker": where}, "task": task})}
+        command = [sys.executable, "-c", OVERFLOW, str(SCRIPT.parent)]
+        both.append(subprocess.Popen(command, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL))
+    try:
+        said = [process.communicate(timeout=120)[0].splitlines() for process in both]
+    finally:
+        for process in both:
+            process.kill()
+    scale = 2**14  # half of what it begins with
+    assert said == [[f"[1.0, 2.0] {scale}.0", f"[0.0, 1.0] {scale}.0"]] * 2  # the sum of two gradients, times 0.5
+
+
+def test_the_files_for_clusters_can_be_read_and_agree():
+    subprocess.run(["bash", "-n", SCALE / "slurm.sbatch"], check=True)
+    service, job = yaml.safe_load_all((SCALE / "kubernetes.yaml").read_text("utf-8"))
+    pod = job["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    count = {entry["name"]: entry["value"] for entry in container["env"]}["COUNT"]
+    assert job["spec"]["completions"] == job["spec"]["parallelism"] == int(count)
+    assert pod["subdomain"] == service["metadata"]["name"] == job["metadata"]["name"]
+    prepare_text = (SCALE / "prepare_kubernetes.yaml").read_text("utf-8")
+    kinds = [each["kind"] for each in yaml.safe_load_all(prepare_text)]
+    assert kinds == ["DaskCluster", "Job"]
+    assert len(re.findall("image: ", prepare_text)) == 3 and len(set(re.findall(r"image: (\S+)", prepare_text))) == 1
+    for file in ("slurm.sbatch", "kubernetes.yaml"):  # they ask for what the script knows
+        command = (SCALE / file).read_text("utf-8").split("--data", 1)[1].replace("\\\n", " ").splitlines()[0]
+        assert parsed(["--data", *command.split()]).mixed
 
 
 def test_bad_input_is_told_in_a_line(tmp_path):

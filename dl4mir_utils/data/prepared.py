@@ -74,12 +74,14 @@ class PreparedClip:
 
     def decode(self, start: int = 0, samples: int | None = None) -> np.ndarray:
         """Read the clip, or `samples` samples of it from sample `start` on: float32 (samples,). No more is read."""
-        audio = np.empty(self.samples if samples is None else samples, np.float32)
+        audio = np.empty(self.samples - start if samples is None else samples, np.float32)
         self.read_into(audio, start)
         return audio
 
     def read_into(self, audio: np.ndarray, start: int) -> None:
         """Fill float32 `audio` (samples,) with what comes from sample `start` of the clip on."""
+        if not 0 <= start <= self.samples - len(audio):  # what follows in the shard is another clip
+            raise BadArgumentError(f"{self.name} has {self.samples} samples, not {len(audio)} from sample {start} on.")
         found = np.empty(len(audio), "<i2")
         try:
             with self.path.open("rb", buffering=0) as file:  # numpy.fromfile opens it twice and takes twice as long

@@ -23,6 +23,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from importlib import metadata
@@ -403,7 +404,7 @@ def make_shard(out: Path, root: Path, number: int, clips: list[Clip], careful: b
             )
     if record := _record(out, number, clips):  # its worker was lost after it had been written
         return record
-    part = path.with_name(f"{path.stem}.{socket.gethostname()}.{os.getpid()}.part")
+    part = _part(path.with_suffix(""))
     digest, first, rows = hashlib.sha256(), 0, []
     try:
         with part.open("wb") as file:
@@ -494,9 +495,14 @@ def _report(out: Path, records: list[dict], made: int, audio_s: float, began: fl
     return Report(out, clips, failures, made, len(records) - made, audio_s, time.monotonic() - began)
 
 
+def _part(path: Path) -> Path:
+    """Return the name of a file that no other machine, process or thread writes at the same time."""
+    return path.with_name(f"{path.name}.{socket.gethostname()}.{os.getpid()}.{threading.get_ident()}.part")
+
+
 def _write(path: Path, content: bytes) -> None:
     """Write a file whole or not at all."""
-    part = path.with_name(f"{path.name}.{socket.gethostname()}.{os.getpid()}.part")
+    part = _part(path)
     try:
         with part.open("wb") as file:
             file.write(content)

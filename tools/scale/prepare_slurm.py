@@ -1,6 +1,6 @@
 """Prepare a data set on a Slurm cluster, with dask-jobqueue.
 
-    .venv/bin/python -m pip install "dask-jobqueue>=0.9,<1"
+    .venv/bin/python -m pip install "dask-jobqueue>=0.9,<0.10"
     .venv/bin/python tools/scale/prepare_slurm.py fma_small --out /shared/prepared/fma_small --jobs 4
 
 Change what is marked; all else can stay. Start it on a login node, or where those forbid it in a small job of its own:

@@ -3,7 +3,8 @@
     python tools/scale/ray_train.py --workers 2 -- --data mini/genre --out runs/ray
 
 Ray places one process on each of several machines and tells the others where it is; the training itself is
-train_genre.py, as it is started by hand. What stands after `--` goes to it. Ray is no part of the course's
+train_genre.py, as it is started by hand. What stands after `--` goes to it; on several machines `--out` must be an
+absolute path on a disk that all of them see. Ray is no part of the course's
 environment: `pip install "ray>=2.40,<3"` in it first, on all machines. Without `--address` a cluster of this machine
 alone is made, to try it out.
 """
@@ -49,7 +50,9 @@ def main() -> int:
     parser.add_argument("options", nargs=argparse.REMAINDER, help="for train_genre.py, after --")
     asked = parser.parse_args()
     ray.init(address=asked.address)
-    places = [Worker.options(num_cpus=asked.cpus, num_gpus=asked.gpus).remote() for _ in range(asked.workers)]
+    # Spread: Ray would otherwise put them on as few machines as it can.
+    spread = Worker.options(num_cpus=asked.cpus, num_gpus=asked.gpus, scheduling_strategy="SPREAD")
+    places = [spread.remote() for _ in range(asked.workers)]
     workers = ray.get([place.address.remote() for place in places])
     options = [option for option in asked.options if option != "--"]
     ends = ray.get([place.train.remote(workers, number, options) for number, place in enumerate(places)])

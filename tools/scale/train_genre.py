@@ -119,31 +119,33 @@ def watch(options: argparse.Namespace) -> int:
 # --- the data -----------------------------------------------------------------------------------------------------
 
 
-def plan(data, options: argparse.Namespace, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+def plan(data, clips: list, options: argparse.Namespace, epoch: int) -> tuple[np.ndarray, np.ndarray]:
     """Return which clips an epoch takes, and from which sample on: the same on every machine."""
     rng = np.random.default_rng([options.seed, epoch])
     rows = np.flatnonzero((data.frame.split == "train").to_numpy())
     rows = rng.permutation(rows)[: len(rows) // options.batch * options.batch]
-    spare = (data.frame.duration_s.to_numpy()[rows] * RATE).astype(int) - round(SECONDS * RATE)
+    spare = np.array([clips[row].samples for row in rows]) - round(SECONDS * RATE)
     return rows, rng.integers(0, np.maximum(spare, 0), endpoint=True)  # shorter clips get silence added
 
 
-def batches(data, options: argparse.Namespace, epoch: int, share: int, replicas: list[int]):
+def batches(data, clips: list, options: argparse.Namespace, epoch: int, share: int, replicas: list[int]):
     """Return the batches of this machine's replicas, in turn: audio (share, samples, 1), labels, weights (share,)."""
     import tensorflow as tf
 
-    rows, starts = (numbers.reshape(-1, options.batch) for numbers in plan(data, options, epoch))
+    from dl4mir_utils.data.audio import audio_cache
+
+    rows, starts = (numbers.reshape(-1, options.batch) for numbers in plan(data, clips, options, epoch))
     mine = np.concatenate([np.arange(replica * share, (replica + 1) * share) for replica in replicas])
     rows, starts = rows[:, mine].reshape(-1, share), starts[:, mine].reshape(-1, share)
-    labels, names, samples = data.labels(), data.frame.index, round(SECONDS * RATE)
+    labels, samples = data.labels(), round(SECONDS * RATE)
     counts = np.bincount(data.labels("train"), minlength=len(data.classes))
     weights = (counts.mean() / np.maximum(counts, 1)).astype(np.float32)
 
     def fetch(some: np.ndarray, begin: np.ndarray):
         pieces = np.zeros((share, samples, 1), np.float32)
         for piece, row, start in zip(pieces, some, begin, strict=True):
-            audio = data.audio(names[row], RATE, start, samples)
-            piece[: len(audio), 0] = audio
+            length = min(samples, clips[row].samples - start)
+            piece[:length, 0] = audio_cache.read(clips[row], start, length)
         return pieces, labels[some], weights[labels[some]]
 
     def in_graph(some, begin):
@@ -220,12 +222,27 @@ def strategy_for(workers: list[str]):
     return tf.distribute.MirroredStrategy() if len(gpus) > 1 else tf.distribute.get_strategy()
 
 
+def agreed(gradients: list) -> list:
+    """Return a replica's gradients; if those of one replica overflow, NaN on all.
+
+    In half precision the optimizer leaves out a step whose gradients overflow, and each replica decides on its own. One
+    that left it out would not send its gradients, and the others would wait for them for ever.
+    """
+    import tensorflow as tf
+
+    finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(gradient)) for gradient in gradients])
+    context = tf.distribute.get_replica_context()
+    overflows = context.all_reduce(tf.distribute.ReduceOp.SUM, tf.cast(~finite, tf.float32))
+    return [tf.where(overflows > 0, tf.constant(float("nan"), gradient.dtype), gradient) for gradient in gradients]
+
+
 def train(options: argparse.Namespace) -> None:
     """Train, from the checkpoint on if there is one."""
     import keras
     import tensorflow as tf
 
     from dl4mir_utils.data import load
+    from dl4mir_utils.data.audio import Clip, audio_cache
 
     workers, this = cluster()
     strategy = strategy_for(workers)  # before anything else of TensorFlow
@@ -244,6 +261,8 @@ def train(options: argparse.Namespace) -> None:
     if not steps:
         raise SystemExit(f"There are fewer clips to train on than a batch has, {options.batch}.")
     checkpoint = options.out / "checkpoint.npz"
+    clips = data._clips(data.frame, RATE)
+    audio_cache.fill(clip for clip in clips if isinstance(clip, Clip))
 
     with strategy.scope():
         model = build(options, len(data.classes))
@@ -261,6 +280,8 @@ def train(options: argparse.Namespace) -> None:
             loss = tf.reduce_sum(loss * weight) / options.batch
             scaled = optimizer.scale_loss(loss)
         gradients = tape.gradient(scaled, model.trainable_weights)
+        if options.mixed:
+            gradients = agreed(gradients)
         optimizer.apply(gradients, model.trainable_weights)
         return loss
 
@@ -277,7 +298,7 @@ def train(options: argparse.Namespace) -> None:
         started, losses = time.perf_counter(), []
         mine = list(range(this * here, (this + 1) * here))
         given = strategy.distribute_datasets_from_function(
-            lambda context, epoch=epoch, mine=mine: batches(data, options, epoch, share, mine)
+            lambda context, epoch=epoch, mine=mine: batches(data, clips, options, epoch, share, mine)
         )
         for audio, label, weight in given:
             losses.append(step(audio, label, weight))
