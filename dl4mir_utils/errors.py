@@ -37,6 +37,10 @@ class SoundIndexError(Dl4mirError):
     """The index of embeddings of `dl4mir similar` can be neither read nor written."""
 
 
+class ProgressError(Dl4mirError):
+    """What was solved can be neither read nor written."""
+
+
 class AudioDecodeError(Dl4mirError):
     """Audio could not be decoded. The message names every clip that failed.
 

@@ -173,24 +173,27 @@ def layer_means(sounds: Iterable[np.ndarray], model: "keras.Model") -> list[np.n
     return [np.stack(layer).astype(np.float32) for layer in zip(*rows, strict=True)]
 
 
-def choi_features(sounds: Iterable[np.ndarray], sample_rate: int = RATE) -> np.ndarray:
+def choi_features(sounds: np.ndarray | Iterable[np.ndarray], sample_rate: int = RATE) -> np.ndarray:
     """Return the features of the transfer-learning paper for music of your own.
 
     The published compact_cnn hears 29 s at once. As its authors did, a shorter sound is repeated until it is as long; a
     longer one is cut into the fewest pieces that leave nothing out, spread evenly, and their features are averaged.
     Features of a sound do not depend on the others: see `choi_compact_cnn`, also for how the published ones differ.
 
+    Sounds are taken one after the other, so that they need not be in memory all at once. Of one sound up to four pieces
+    go through the network together.
+
     Parameters
     ----------
-    sounds : iterable of float array (samples,)
-        Each in [-1, 1], of any length.
+    sounds : float array (samples,), or iterable of such arrays
+        One sound or several, each in [-1, 1], of any length.
     sample_rate : int
         Of the sounds, in Hz.
 
     Returns
     -------
     float32 array (sounds, 160)
-        32 values for each of the five layers, the first one's first.
+        A row for each sound, also if it is only one: 32 values for each of the five layers, the first one's first.
 
     Raises
     ------
@@ -202,6 +205,8 @@ def choi_features(sounds: Iterable[np.ndarray], sample_rate: int = RATE) -> np.n
     from dl4mir_utils.inference import as_graph, checked_audio
     from dl4mir_utils.models.choi import CHOI_RATE, CHOI_SAMPLES, choi_compact_cnn
 
+    if isinstance(sounds, np.ndarray) and sounds.ndim == 1 and sounds.dtype != object:
+        sounds = [sounds]
     answer = as_graph(choi_compact_cnn())
     rows = []
     for sound in sounds:

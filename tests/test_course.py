@@ -282,6 +282,14 @@ def test_render_stores_and_repeats(site):
     path.unlink()
 
 
+def test_render_stores_nothing_of_what_the_maintainer_has_solved(site, monkeypatch):
+    monkeypatch.delenv("DL4MIR_PROGRESS")
+    path = write(site, "05_solved.ipynb", "Solved", "import os\nprint(os.environ.get('DL4MIR_PROGRESS'))")
+    assert course.main(["render", "--only", "05"], root=site) == 0
+    assert nbs.read(path).cells[1].outputs[0].text == "off\n"
+    path.unlink()
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals differ")
 def test_interrupt_leaves_no_kernel(site):
     path = write(site, "06_slow.ipynb", "Slow", "import time\ntime.sleep(600)")

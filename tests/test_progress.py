@@ -2,15 +2,17 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import nbformat
 import pytest
 
 from dl4mir_utils import checks, progress
-from dl4mir_utils.errors import BadArgumentError, DataNotFoundError
+from dl4mir_utils.errors import BadArgumentError, DataNotFoundError, ProgressError
 from dl4mir_utils.progress import records
 
 ROOT = Path(__file__).parents[1]
@@ -77,14 +79,42 @@ def test_a_check_that_fails_says_what_it_said(course, capsys):
     assert capsys.readouterr().out == "Half a line\n"
 
 
-def test_nothing_is_written_outside_the_folder(course):
-    before = {path for path in course.parent.rglob("*")}
+@pytest.fixture
+def touched(monkeypatch):
+    """Files that this process opens for writing, makes, renames or removes, and what it does with sockets."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # of modules that are imported for the first time
+    seen, watching = [], True
+
+    def hook(event, arguments):
+        if not watching:  # a hook cannot be taken away
+            return
+        writing = event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+        others = ("os.mkdir", "os.rename", "os.remove", "os.link", "os.symlink", "subprocess", "socket")
+        if writing or event.startswith(others):
+            seen.append((event, arguments[0]))
+
+    sys.addaudithook(hook)
+    yield seen
+    watching = False
+
+
+def test_nothing_is_written_outside_the_folder_and_nothing_is_sent(course, touched):
     one(4)
-    progress.write_progress()
-    progress.write_certificate("Ada")
-    new = {path for path in course.parent.rglob("*")} - before
-    assert {path.relative_to(course).parts[0] for path in new} == {"progress"}
-    assert len(new) == 4  # the folder, what passed, the page, the certificate
+    pages = progress.write_progress(), progress.write_certificate("Ada")
+    progress.show_progress()
+    here = course / "progress"
+    assert [event for event, _ in touched].count("os.mkdir") == 3  # the folder, which may be there already
+    assert {Path(path) for _, path in touched} == {here, here / "passed.jsonl", *pages}
+    assert {event for event, _ in touched} == {"open", "os.mkdir"}
+    assert set(here.iterdir()) == {here / "passed.jsonl", *pages}
+
+
+def test_the_watch_over_files_and_sockets_sees_them(touched, tmp_path):
+    (tmp_path / "x").write_text("x")
+    with pytest.raises(OSError), socket.create_connection(("127.0.0.1", 9), timeout=0.1):
+        pass
+    assert ("open", str(tmp_path / "x")) in [(event, str(what)) for event, what in touched]
+    assert "socket.connect" in [event for event, _ in touched]
 
 
 def test_tests_and_installed_packages_remember_nothing(course, monkeypatch):
@@ -107,6 +137,50 @@ def test_a_folder_that_cannot_be_written_is_no_error_of_the_answer(course, capsy
     assert "could not be noted" in capsys.readouterr().out
 
 
+def a_file_for_a_folder(place):
+    place.write_text("a file")
+
+
+def a_folder_for_what_passed(place):
+    (place / "passed.jsonl").mkdir(parents=True)
+
+
+@pytest.mark.parametrize("spoil", [a_file_for_a_folder, a_folder_for_what_passed])
+def test_a_folder_that_cannot_be_read_gets_a_plain_error(course, capsys, spoil):
+    spoil(course / "progress")
+    for refused in (progress.write_progress, progress.solved, lambda: progress.write_certificate("Ada")):
+        with pytest.raises(ProgressError, match=r"passed\.jsonl: .* must be a folder that you may read and write"):
+            refused()
+    assert progress.show_progress()["solved"].tolist() == [0, 0]
+    assert "move it away" in capsys.readouterr().out
+
+
+@pytest.fixture(params=["a read-only folder", "a folder in the place of each page"])
+def unwritable(request, course):
+    one(4)
+    place = course / "progress"
+    if request.param == "a read-only folder":
+        place.chmod(0o500)
+        yield
+        place.chmod(0o700)
+    else:
+        now = datetime.now(UTC)
+        for seconds in range(60):
+            (place / f"certificate-{now + timedelta(seconds=seconds):%Y%m%d-%H%M%S}.html").mkdir()
+        (place / "progress.html").mkdir()
+        yield
+
+
+def test_a_folder_that_cannot_be_written_gets_a_plain_error(unwritable, course, capsys):
+    if os.access(course / "progress", os.W_OK) and not (course / "progress" / "progress.html").exists():
+        pytest.skip("this user may write to read-only folders")
+    for refused in (progress.write_progress, lambda: progress.write_certificate("Ada")):
+        with pytest.raises(ProgressError, match=r"\.html: .* must be a folder that you may read and write"):
+            refused()
+    assert progress.show_progress()["solved"].tolist() == [1, 0]
+    assert "move it away" in capsys.readouterr().out
+
+
 def test_damaged_lines_are_counted(course):
     one(4)
     with (course / "progress" / "passed.jsonl").open("ab") as file:
@@ -114,6 +188,33 @@ def test_damaged_lines_are_counted(course):
     assert records.passed()[1] == 3
     page = progress.write_progress().read_text("utf-8")
     assert "3 lines of" in page and "1 of 3 exercises" in page
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"when": None},
+        {"when": "yesterday"},
+        {"when": 20260101},
+        {"versions": "3"},
+        {"versions": None},
+        {"versions": {"keras": 3}},
+        {"said": 4},
+        {"said": "\ud800"},
+        {"check": ["check_two"]},
+    ],
+)
+def test_records_of_another_form_are_counted(course, wrong):
+    one(4)
+    file = course / "progress" / "passed.jsonl"
+    right = json.loads(file.read_text("utf-8")) | {"check": "check_two"}
+    with file.open("a", encoding="utf-8") as lines:
+        lines.write(json.dumps(right | wrong) + "\n")
+    assert set(records.passed()[0]) == {"check_one"} and records.passed()[1] == 1
+    page = progress.write_progress().read_text("utf-8")
+    assert "1 line of" in page and "1 of 3 exercises" in page
+    assert progress.verify_certificate(progress.write_certificate("Ada"))
+    assert progress.show_progress()["solved"].tolist() == [1, 0]
 
 
 def test_the_page_holds_texts_as_texts(course):

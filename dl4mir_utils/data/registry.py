@@ -307,7 +307,7 @@ DATA_SETS: dict[str, DataSet] = {
         ),
         DataSet(
             name="music_tagger_crnn",
-            title="MusicTaggerCRNN: published weights (Choi et al. 2016)",
+            title="MusicTaggerCRNN: published weights (Choi et al. 2017)",
             purpose="weights of a tagging network",
             licence="MIT",
             homepage="https://github.com/keunwoochoi/music-auto_tagging-keras",
@@ -318,11 +318,11 @@ DATA_SETS: dict[str, DataSet] = {
         ),
         DataSet(
             name="choi_models",
-            title="MusicTaggerCNN, compact_cnn and its successor: published weights (Choi et al. 2016, 2017)",
+            title="MusicTaggerCNN and compact_cnn: published weights (Choi et al. 2016, 2017)",
             purpose="weights of tagging networks",
-            licence="MIT; successor and example clip: none stated, do not pass on",
+            licence="MIT",
             homepage="https://github.com/keunwoochoi/music-auto_tagging-keras",
-            url_state="one fixed commit of each repository, SHA-256",
+            url_state="one fixed commit of the repository, SHA-256",
             split="none: weights",
             groups="none: weights",
             files=_listed("choi_models"),

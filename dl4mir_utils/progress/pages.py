@@ -8,8 +8,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dl4mir_utils.errors import BadArgumentError, DataNotFoundError
-from dl4mir_utils.progress.records import Exercise, folder, passed, solved, versions
+from dl4mir_utils.errors import BadArgumentError, DataNotFoundError, ProgressError
+from dl4mir_utils.progress.records import Exercise, exercises, folder, passed, solved, usable, versions
 
 LONGEST_NAME = 80
 NO_FOLDER = "Progress is kept beside the notebooks: work in a clone of the course, without DL4MIR_PROGRESS=off."
@@ -29,8 +29,18 @@ class Notebook(NamedTuple):
 
 
 def notebooks() -> list[Notebook]:
-    """Return all notebooks that have exercises, in order."""
-    return [Notebook(title, list(those)) for title, those in groupby(solved(), lambda each: each.notebook)]
+    """Return all notebooks that have exercises, in order.
+
+    Raises
+    ------
+    ProgressError
+        What is remembered cannot be read.
+    """
+    return _by_notebook(solved())
+
+
+def _by_notebook(those: list[Exercise]) -> list[Notebook]:
+    return [Notebook(title, list(own)) for title, own in groupby(those, lambda each: each.notebook)]
 
 
 def write_progress() -> Path:
@@ -40,6 +50,8 @@ def write_progress() -> Path:
     ------
     DataNotFoundError
         Nothing is remembered here, because the course is an installed package, or because that is switched off.
+    ProgressError
+        The folder can be neither read nor written.
     """
     place = folder()
     if place is None:
@@ -49,18 +61,27 @@ def write_progress() -> Path:
 
 def _written(place: Path, those: list[Notebook]) -> Path:
     page = place / "progress.html"
-    place.mkdir(exist_ok=True)
-    page.write_text(_filled("progress.html.j2", notebooks=those, unreadable=passed()[1]), "utf-8")
+    text = _filled("progress.html.j2", notebooks=those, unreadable=passed()[1])
+    with usable(place):
+        place.mkdir(exist_ok=True)
+        page.write_text(text, "utf-8")
     return page
 
 
 def show_progress() -> Any:
-    """Return a table for a notebook: how many exercises of each notebook are solved; and write the page."""
+    """Return a table for a notebook: how many exercises of each notebook are solved; and write the page.
+
+    If the folder can be neither read nor written, that is said above the table.
+    """
     import pandas as pd
 
-    all_of_them, place = notebooks(), folder()
-    if place is not None:
-        _written(place, all_of_them)
+    all_of_them, place = _by_notebook(exercises({})), folder()
+    try:
+        all_of_them = notebooks()
+        if place is not None:
+            _written(place, all_of_them)
+    except ProgressError as error:
+        print(error)
     rows = [(each.title, each.solved, len(each.exercises)) for each in all_of_them]
     return pd.DataFrame(rows, columns=["notebook", "solved", "exercises"]).set_index("notebook")
 
@@ -82,6 +103,8 @@ def write_certificate(name: str) -> Path:
         The name is empty, too long or has characters that cannot be printed; or no exercise is solved.
     DataNotFoundError
         Nothing is remembered here.
+    ProgressError
+        The folder can be neither read nor written.
     """
     name = " ".join(name.split())
     if not name or len(name) > LONGEST_NAME or any(unicodedata.category(letter)[0] == "C" for letter in name):
@@ -99,12 +122,13 @@ def write_certificate(name: str) -> Path:
         today=f"{now.day} {now:%B %Y}",
         notebooks=worked_on,
         solved=sum(each.solved for each in worked_on),
-        exercises=len(solved()),
+        exercises=len(exercises({})),
         versions=versions(),
         checksum="0" * 64,
     )
     page = place / f"certificate-{now:%Y%m%d-%H%M%S}.html"
-    page.write_text(CHECKSUM.sub(rf"\g<1>{_checksum(text)}\g<3>", text), "utf-8")
+    with usable(place):
+        page.write_text(CHECKSUM.sub(rf"\g<1>{_checksum(text)}\g<3>", text), "utf-8")
     return page
 
 

@@ -7,11 +7,13 @@ import json
 import os
 import platform
 import re
-from collections.abc import Callable
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from dl4mir_utils.errors import ProgressError
 
 COURSE = Path(__file__).parents[2]
 PACKAGES = ("dl4mir_utils", "tensorflow", "tensorflow_cpu", "keras", "kapre", "librosa", "numpy")
@@ -57,8 +59,8 @@ def remembered(check: Callable[..., None]) -> Callable[..., None]:
         if heard.getvalue().startswith(RIGHT):
             try:
                 _remember(check.__name__, heard.getvalue().removeprefix(RIGHT).strip())
-            except OSError as error:
-                print(f"(It could not be noted for `make progress`: {error.strerror}.)")
+            except ProgressError as error:
+                print(f"(It could not be noted for `make progress`. {error})")
 
     return checking
 
@@ -70,16 +72,29 @@ def folder() -> Path | None:
     return COURSE / "progress"
 
 
+@contextmanager
+def usable(place: Path) -> Iterator[None]:
+    """Turn whatever keeps files of the folder from being read or written into an error that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise ProgressError(
+            f"{error.filename or place}: {error.strerror}. Progress is kept in {place}, which must be a folder that "
+            "you may read and write; if you move it away, a new one is begun."
+        ) from error
+
+
 def _remember(check: str, said: str) -> None:
     """Add a line, unless there is one of this check."""
     place = folder()
     if place is None or check in passed()[0]:
         return
-    place.mkdir(exist_ok=True)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     record = dict(zip(FIELDS, (check, now, said, versions()), strict=True))
-    with (place / "passed.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(record, ensure_ascii=False) + "\n")  # one call: two kernels do not mix their lines
+    with usable(place):
+        place.mkdir(exist_ok=True)
+        with (place / "passed.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")  # one call: two kernels do not mix their lines
 
 
 def versions() -> dict[str, str]:
@@ -94,25 +109,55 @@ def versions() -> dict[str, str]:
 
 
 def passed() -> tuple[dict[str, dict[str, Any]], int]:
-    """Return what is remembered, by the name of the check, and how many lines could not be read."""
+    """Return what is remembered, by the name of the check, and how many lines could not be read.
+
+    Raises
+    ------
+    ProgressError
+        None could be, because the file is none or may not be read.
+    """
     place, found, unreadable = folder(), {}, 0
-    try:
-        lines = (place / "passed.jsonl").read_text("utf-8", errors="replace").splitlines() if place else []
-    except FileNotFoundError:
-        lines = []
+    if place is None:
+        return {}, 0
+    with usable(place):
+        try:
+            lines = (place / "passed.jsonl").read_text("utf-8", errors="replace").splitlines()
+        except FileNotFoundError:
+            lines = []
     for line in lines:
         try:
-            record = {field: json.loads(line)[field] for field in FIELDS}
+            record = _record(line)
             found.setdefault(record["check"], record)
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             unreadable += 1
     return found, unreadable
 
 
+def _record(line: str) -> dict[str, Any]:
+    """Read one line; whatever the pages could not show is an error."""
+    record = {field: json.loads(line)[field] for field in FIELDS}
+    check, when, said, used = record.values()
+    if not isinstance(used, dict):
+        raise TypeError("no versions")
+    datetime.fromisoformat(when)
+    "".join([check, said, *used, *used.values()]).encode()  # all are texts, without half a character, as JSON may hold
+    return record
+
+
 def solved() -> list[Exercise]:
-    """Return all exercises, in the order of the notebooks, each with what is remembered of it."""
-    records, _ = passed()
-    exercises = []
+    """Return all exercises, in the order of the notebooks, each with what is remembered of it.
+
+    Raises
+    ------
+    ProgressError
+        What is remembered cannot be read.
+    """
+    return exercises(passed()[0])
+
+
+def exercises(records: dict[str, dict[str, Any]]) -> list[Exercise]:
+    """Return all exercises, in the order of the notebooks, each with its record if it has one."""
+    found = []
     for path in sorted((COURSE / "notebooks").glob("*.ipynb")):
         title, section = "", ""
         for cell in json.loads(path.read_text("utf-8"))["cells"]:
@@ -121,8 +166,8 @@ def solved() -> list[Exercise]:
                 title = title or _heading(source, 1)
                 section = _heading(source, 3) or section
             elif called := re.match(r"checks\.(check_\w+)\(", source):
-                exercises.append(Exercise(title, section, called[1], records.get(called[1])))
-    return exercises
+                found.append(Exercise(title, section, called[1], records.get(called[1])))
+    return found
 
 
 def _heading(source: str, level: int) -> str:

@@ -450,6 +450,7 @@ def render(root: Path, paths: list[Path]) -> int:
     """
     repository = nbs.repository_url(root)
     reporter = Reporter(len(paths))
+    os.environ["DL4MIR_PROGRESS"] = "off"  # for the kernels: what a maintainer has solved is not to be stored
     refused = False
     for path in paths:
         nb = nbs.read(path)

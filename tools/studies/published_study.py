@@ -1,6 +1,6 @@
 """Try the networks that Choi et al. published on the course's clips; write data/results/published_*.csv.
 
-    .venv/bin/python tools/studies/published_study.py [tags] [genre] [top_tags] [layers] [statistics]
+    .venv/bin/python tools/studies/published_study.py [tags] [genre] [top_tags] [layers] [statistics] [clips] [filters]
 
 `published_tags.csv`: MusicTaggerCNN and MusicTaggerCRNN, as their authors' code reads the files and repaired, beside
 musicnn, on the 315 clips of `mini/genre`, each repeated to 29.12 s. Intervals are bootstraps over artists.
@@ -15,10 +15,19 @@ the published features were made) and shuffled.
 four test clips of `mini/tags`. `published_statistics.csv`: what MusicTaggerCRNN has stored for its convolutional
 layers, beside their standard deviations on every ninth clip of `mini/genre`, with the file read both ways.
 
-The weights are downloaded; a quarter of an hour on two cores.
+`published_clips.csv`: for the four MP3 files beside the published code, the largest difference between the scores of
+the spectrogram that the author stored and those of our front end on the middle of the file, and the mean difference of
+the spectrograms in decibels; there, and `shift` samples later, where the spectrograms differ least. These files have no
+licence and are not downloaded: put them into `music_auto_tagging` in the folder that DL4MIR_MIRROR names, or in one
+beside it. `published_filters.csv`: how the features that our compact_cnn gives `mini/genre` resemble those published
+for GTZAN, other music: over the filters of a layer, correlations of means and of standard deviations.
+
+The weights are downloaded; half an hour on two cores.
 """
 
+import os
 import sys
+from pathlib import Path
 
 import dl4mir_utils  # noqa: F401  before Keras: it quietens TensorFlow
 
@@ -32,12 +41,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from dl4mir_utils.data import FeatureSet, load
+from dl4mir_utils.data import FeatureSet, load, load_audio
 from dl4mir_utils.features import mini_features
 from dl4mir_utils.inference import as_graph
 from dl4mir_utils.models import MSD_TAGS, choi_compact_cnn, music_tagger_cnn, music_tagger_crnn, musicnn, taggram
-from dl4mir_utils.models.choi import CHOI_RATE, CHOI_SAMPLES, measure_statistics
-from dl4mir_utils.models.crnn import CRNN_SAMPLES
+from dl4mir_utils.models.choi import CHOI_RATE, CHOI_SAMPLES, CNN_LAYERS, cnn_tags, measure_statistics
+from dl4mir_utils.models.crnn import CRNN_LAYERS, CRNN_SAMPLES, crnn_tags, decibels, standardised
 from dl4mir_utils.paths import data_root
 
 BLOCK = 256  # clips to a batch, as the paper's code has it
@@ -48,6 +57,8 @@ ASKED = {
 }  # which tag should find which genre
 ROUNDS = 1000
 THREE_CLIPS = ("muldjord_02_1", "0ad_01_0", "kpone_01_0")  # a metal band, an orchestra, a dance track
+MP3S = ("actionable", "cute", "dubstep", "thejazzpiano")
+SHIFTS = range(-240, 241)  # samples: 20 ms either way
 
 
 def tag_measures(answers: np.ndarray, reference: np.ndarray, labels: np.ndarray) -> dict[str, float]:
@@ -198,20 +209,78 @@ def statistics_study() -> pd.DataFrame:
     return pd.DataFrame(columns, index=names).rename_axis("layer").reset_index()
 
 
+def clips_study() -> pd.DataFrame | None:
+    """Return a line for each MP3 file, network, reading and shift; None where the files are not."""
+    mirror = Path(os.environ.get("DL4MIR_MIRROR", "no folder")).absolute()
+    homes = [mirror, *mirror.parent.iterdir()] if mirror.is_dir() else []
+    folder = next((home / "music_auto_tagging" for home in homes if (home / "music_auto_tagging").is_dir()), None)
+    if folder is None:
+        print("published_clips.csv needs music_auto_tagging, in the folder that DL4MIR_MIRROR names or one beside it.")
+        return None
+    audio, spectrogram = keras.Input((CRNN_SAMPLES, 1)), keras.Input((1366, 96, 1))
+    front_end = as_graph(keras.Model(audio, decibels(audio)))
+    spectrograms = {}
+    for clip in MP3S:
+        stored = np.load(folder / f"bensound-{clip}.npy")[0].transpose(2, 1, 0).astype(np.float32)
+        sound = load_audio(folder / f"bensound-{clip}.mp3", CHOI_RATE)[:, np.newaxis]
+        middle = (len(sound) - CRNN_SAMPLES) // 2
+        ours = {s: front_end(sound[np.newaxis, middle + s : middle + s + CRNN_SAMPLES]).numpy()[0] for s in SHIFTS}
+        off = {shift: float(np.abs(own - stored).mean()) for shift, own in ours.items()}
+        spectrograms[clip] = stored, [(shift, off[shift], ours[shift]) for shift in (0, min(off, key=off.get))]
+    lines = []
+    for build, tags, names in ((music_tagger_cnn, cnn_tags, CNN_LAYERS), (music_tagger_crnn, crnn_tags, CRNN_LAYERS)):
+        for reading, repaired in (("as published", False), ("repaired", True)):
+            whole = build(repaired)
+            behind = keras.Model(spectrogram, tags(standardised(spectrogram) if repaired else spectrogram))
+            for name in names:
+                behind.get_layer(name).set_weights(whole.get_layer(name).get_weights())
+            for clip, (stored, shifted) in spectrograms.items():
+                expected = behind(stored[np.newaxis], training=False).numpy()
+                for shift, off, own in shifted:
+                    difference = np.abs(behind(own[np.newaxis], training=False).numpy() - expected).max()
+                    line = {"clip": clip, "network": build.__name__, "reading": reading, "shift": shift}
+                    lines.append(line | {"largest difference of scores": difference, "mean difference in dB": off})
+    return pd.DataFrame(lines)
+
+
+def filters_study() -> pd.DataFrame:
+    """Return a line for each way to normalise and layer."""
+    published = load("choi_transfer/gtzan_genre").features
+    everyone = np.arange(len(load("mini/genre")))
+    ours = {
+        "fixed": np.hstack(list(mini_features("genre", "choi_compact_cnn").features.values())),
+        "blocks of 256, in order": by_block(np.split(everyone, [BLOCK])),
+        "each clip's own": by_block([everyone[row : row + 1] for row in everyone]),
+    }
+    lines = []
+    for statistics, features in ours.items():
+        for layer, own in enumerate(np.split(features, 5, axis=1)):
+            line = {"statistics": statistics, "layer": layer}
+            for kind, measure in (("means", np.mean), ("deviations", np.std)):
+                both = measure(own, axis=0), measure(published[layer], axis=0)
+                line[f"correlation of {kind}"] = np.corrcoef(*both)[0, 1]
+            line["deviations, ours by theirs (median)"] = np.median(own.std(axis=0) / published[layer].std(axis=0))
+            lines.append(line)
+    return pd.DataFrame(lines)
+
+
 STUDIES = {
     "tags": tags_study,
     "genre": genre_study,
     "top_tags": top_tags_study,
     "layers": layers_study,
     "statistics": statistics_study,
+    "clips": clips_study,
+    "filters": filters_study,
 }
 
 
 def main() -> None:
     for name in sys.argv[1:] or STUDIES:
         target = data_root() / "results" / f"published_{name}.csv"
-        STUDIES[name]().to_csv(target, index=False, float_format="%.4f", lineterminator="\n")
-        print(f"{target.name} is written", flush=True)
+        if (table := STUDIES[name]()) is not None:
+            table.to_csv(target, index=False, float_format="%.4f", lineterminator="\n")
+            print(f"{target.name} is written", flush=True)
 
 
 if __name__ == "__main__":
