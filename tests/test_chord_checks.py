@@ -161,6 +161,7 @@ def test_stacked_wrong(chords, capsys):
         ([tall] * 3, "every seed", "tallest kernel has 8 rows"),
         ([short] * 3, "no seed", "see 5 rows, and a triad needs 8"),
         ([wide] * 3, "every seed", "did you pool"),
+        ([by_hand(), by_hand(), tall], "every seed", "tallest kernel has 8 rows"),
         ([other] * 3, "every seed", "does not take frames"),
         ([of_layers(layers.Flatten())] * 3, "every seed", "0 rows"),
     ]

@@ -90,7 +90,9 @@ def test_pie(capsys):
     pictures = np.random.default_rng(0).standard_normal((12, 209, 128)).astype(np.float32)
     good = [network() for _ in range(3)]
     scored = good[0].predict(pictures, verbose=0).argmax(axis=1)  # the first network is always right
-    always = [good[0]] * 3
+    always = [network() for _ in range(3)]  # they answer alike, with weights that are nearly the same
+    for number, one in enumerate(always):
+        one.set_weights([array + np.float32(1e-6 * number) for array in good[0].get_weights()])
 
     def says(networks, verdict, baseline=0.6, asked=pictures):
         check_11a_pie(networks, verdict, asked, scored, baseline)
@@ -104,7 +106,9 @@ def test_pie(capsys):
     assert says(["a", "b", "c"], "every seed").startswith("Not yet. The list must hold")
     assert says([network(filters=200)] * 3, "every seed").startswith("Not yet. It has 26403 weights")
     assert says([network(name="votes")] * 3, "every seed").startswith('Not yet. No layer is called "moments"')
-    assert says([network(pool=32)] * 3, "every seed").startswith('Not yet. "moments" gives (6, 3) for 209 frames')
+    assert says([good[0]] * 3, "every seed").startswith("Not yet. Two of your networks have the same weights")
+    assert says([good[0], good[1], network(filters=200)], "every seed").startswith("Not yet. It has 26403 weights")
+    assert says([network(pool=32) for _ in range(3)], "every seed").startswith('Not yet. "moments" gives (6, 3) for 209 frames')
     assert says(always, "every seed", asked=pictures[:, :, :64]).startswith("Not yet. It does not take clips")
 
 

@@ -89,18 +89,19 @@ def check_02_stacked(
     if not all(isinstance(network, keras.Model) for network in networks):
         print("Not yet. The list must hold the trained networks themselves.")
         return
-    convolutions = [layer for layer in networks[0]._flatten_layers() if type(layer).__name__ == "Conv2D"]
-    tallest = max((layer.kernel_size[0] for layer in convolutions), default=0)
-    dense_inputs = [layer.input.shape[-1] for layer in networks[0].layers if type(layer).__name__ == "Dense"]
-    if not convolutions or tallest > TALL:
-        print(f"Not yet. The tallest kernel has {tallest} rows; this exercise is about kernels of at most {TALL}.")
-        return
-    if networks[0].count_params() > STACKED:
-        print(
-            f"Not yet. It has {networks[0].count_params()} weights, and {STACKED} are allowed. A dense layer now sees "
-            f"{max(dense_inputs, default=0)} numbers: did you pool over all places before it?"
-        )
-        return
+    for network in networks:
+        convolutions = [layer for layer in network._flatten_layers() if type(layer).__name__ == "Conv2D"]
+        tallest = max((layer.kernel_size[0] for layer in convolutions), default=0)
+        dense_inputs = [layer.input.shape[-1] for layer in network.layers if type(layer).__name__ == "Dense"]
+        if not convolutions or tallest > TALL:
+            print(f"Not yet. The tallest kernel has {tallest} rows; this exercise is about kernels of at most {TALL}.")
+            return
+        if network.count_params() > STACKED:
+            print(
+                f"Not yet. It has {network.count_params()} weights, and {STACKED} are allowed. A dense layer now sees "
+                f"{max(dense_inputs, default=0)} numbers: did you pool over all places before it?"
+            )
+            return
     scores = []
     try:
         for network, is_new in zip(networks, new, strict=True):

@@ -144,11 +144,15 @@ def check_11a_pie(
     if not all(isinstance(network, keras.Model) for network in networks):
         print("Not yet. The list must hold the networks themselves.")
         return
-    if networks[0].count_params() > WEIGHTS:
-        print(f"Not yet. It has {networks[0].count_params()} weights, and {WEIGHTS} are allowed.")
-        return
-    if "moments" not in [layer.name for layer in networks[0].layers]:
-        print('Not yet. No layer is called "moments": give its name to the layer that decides at each moment.')
+    for network in networks:
+        if network.count_params() > WEIGHTS:
+            print(f"Not yet. It has {network.count_params()} weights, and {WEIGHTS} are allowed.")
+            return
+        if "moments" not in [layer.name for layer in network.layers]:
+            print('Not yet. No layer is called "moments": give its name to the layer that decides at each moment.')
+            return
+    if len({b"".join(array.tobytes() for array in network.get_weights()) for network in networks}) < len(networks):
+        print("Not yet. Two of your networks have the same weights: build a new one for each seed, inside the loop.")
         return
     scores = []
     try:
