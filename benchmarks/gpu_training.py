@@ -103,11 +103,15 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         data = prepared(Path(folder), asked.clips)
-        print(f"{'network':<13} {'s an epoch':>10} {'busy':>6} {'half precision':>15} {'ratio':>6}")
+        print(
+            f"{'network':<13} {'s an epoch':>10} {'busy':>6} {'half precision':>15} {'ratio':>6}   busy, goal >= 90 %"
+        )
         for name in NETWORKS:
             (full_s, full_busy), (half_s, _) = train(name, data, mixed=False), train(name, data, mixed=True)
             print(
-                f"{name:<13} {full_s:>10.1f} {full_busy:>5.0f}% {half_s:>13.1f} s {full_s / half_s:>6.2f}", flush=True
+                f"{name:<13} {full_s:>10.1f} {full_busy:>5.0f}% {half_s:>13.1f} s {full_s / half_s:>6.2f}"
+                f"   {'reached' if full_busy >= 90 else 'MISSED'}",
+                flush=True,
             )
 
 

@@ -1,5 +1,6 @@
 """What sound files say of themselves: the artist and the genre in their tags."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +10,7 @@ from dl4mir_utils.errors import BadArgumentError
 # Mutagen has easy names for ID3 in MP3, Vorbis comments and MP4; of WAV, AIFF and WMA it has the formats' own alone.
 ARTIST = ("artist", "TPE1", "Author")
 GENRE = ("genre", "TCON", "WM/Genre")
+GUESTS = re.compile(r"\s+[(\[]?(?:(?:feat|ft)\.|(?:feat|ft|featuring)\s).*", re.IGNORECASE)
 
 
 class FileTags(NamedTuple):
@@ -17,7 +19,7 @@ class FileTags(NamedTuple):
     Attributes
     ----------
     artist : str
-        The first artist that is named.
+        The first artist that is named, without guests: "A" of "A feat. B", since the song sounds like the others by A.
     genres : tuple of str
         All genres that are named, in order.
     """
@@ -54,7 +56,7 @@ def read_tags(path: Path, strict: bool = False) -> FileTags:
         if strict:
             raise BadArgumentError(f"its tags cannot be read: {error}") from error
         return FileTags("", ())
-    return FileTags(artists[0] if artists else "", tuple(genres))
+    return FileTags(GUESTS.sub("", artists[0]) if artists else "", tuple(genres))
 
 
 def in_one_spelling(text: str) -> str:

@@ -743,7 +743,7 @@ def test_own_folder_with_tags(tmp_path):
     """Genres and artists from tags, in several spellings; what has none is counted and named."""
     files = {
         "A/one/1.flac": ("Metal", "A", 300),
-        "A/one/2.ogg": ("metal ", "a", 310),
+        "A/one/2.ogg": ("metal ", "a Feat. Someone Else", 310),  # a guest is not another artist
         "A/two/3.wav": ("METAL", "", 320),  # the first folder says who it is
         "B/1.mp3": ("Metal", "B  C", 330),
         "B/2.mp3": ("Jazz", "b c", 340),
