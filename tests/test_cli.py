@@ -19,9 +19,11 @@ import pytest
 import soundfile
 import stub_networks
 from stub_networks import write_tone
+from test_mutated_files import make_mutations, make_sources
 from typer.testing import CliRunner
 
 from dl4mir_utils import doctor
+from dl4mir_utils.apps import tag as tagging
 from dl4mir_utils.apps.cli import app
 from dl4mir_utils.data.registry import DATA_SETS, DataSet, RemoteFile
 from dl4mir_utils.doctor import Check
@@ -534,6 +536,25 @@ def test_tag_asks_before_it_writes(library, monkeypatch):
     assert code == 0 and "Nothing" not in shown and Path("lib/b.flac").read_bytes() != before
 
 
+def test_tags_that_claim_more_memory_than_there_is_are_named(library, monkeypatch):
+    def claim(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(tagging, "_add_field", claim)
+    before = Path("lib/b.flac").read_bytes()
+    code, _, errors = library("lib/b.flac", "--write-tags", "--yes")
+    assert code == 1 and Path("lib/b.flac").read_bytes() == before
+    assert errors.endswith("  lib/b.flac: tags cannot be written: there is not enough memory for it\n")
+
+
+def test_files_of_many_channels_are_compared_in_small_blocks(tmp_path):
+    soundfile.write(tmp_path / "many.wav", np.random.default_rng(0).uniform(-1, 1, (2500, 256)), 16000, "PCM_16")
+    with soundfile.SoundFile(tmp_path / "many.wav") as file:
+        sizes = [block.shape for block in tagging._blocks(file)]
+    assert sizes == [(1024, 256), (1024, 256), (452, 256), (0, 256)]
+    assert tagging._same_samples(tmp_path / "many.wav", tmp_path / "many.wav")
+
+
 CRASH = """
 import os, signal, soundfile
 whole = soundfile.SoundFile.__init__
@@ -563,6 +584,41 @@ def test_a_decoder_that_crashes_ends_no_run(command, tmp_path, monkeypatch):
     assert code == 1 and sorted(line[6:] for line in shown.splitlines()) == others[1:]
     assert errors == f"\nNot done: 1 of 5 files\n  {said}"
     assert command("similar", "lib/crash.flac", "lib") == (1, "", said)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of other systems")
+def test_a_decoder_that_crashes_on_the_copy_ends_no_run(library, tmp_path):
+    on_the_copy = CRASH.replace('== "crash.flac"', 'in [name for name in os.listdir("lib") if name.endswith(".flac")]')
+    crash = on_the_copy.replace("if os", 'if os.path.basename(os.fsdecode(file)).startswith(".dl4mir-") and os')
+    before = Path("lib/b.flac").read_bytes()
+    environment = os.environ | customised(tmp_path / "site", crash)
+    done = shipped("tag", "lib", "--write-tags", "--yes", env=environment)
+    said = "lib/b.flac: tags cannot be written: the decoder crashed on it: the file is damaged"
+    assert (done.returncode, done.stderr) == (1, f"\nNot done: 1 of 4 files\n  {said}\n")
+    assert Path("lib/b.flac").read_bytes() == before and not list(Path("lib").rglob(".dl4mir-*"))
+    assert all("DL4MIR_TAGS" in str(mutagen.File(file).tags) for file in LIBRARY[1:])
+
+
+def test_of_damaged_files_each_is_shown_or_named(command):
+    """With the stubs; then tags are written into those that are shown, or it is said why not."""
+    pytest.importorskip("av")
+    Path("lib").mkdir()
+    names = {str(path) for path in make_mutations(Path("lib"), make_sources(Path()), 15)}
+    before = {name: Path(name).read_bytes() for name in names}
+    shown, refused = damaged_ones(shipped("tag", "lib"))
+    assert len(names) == 105 and shown | refused == names and not shown & refused and len(shown) > 30 < len(refused)
+    shown_again, unwritten = damaged_ones(shipped("tag", "lib", "--write-tags", "--yes"))
+    assert shown_again == shown and refused <= unwritten
+    written = {name for name in names if Path(name).read_bytes() != before[name]}
+    assert written == names - unwritten and {str(path) for path in Path("lib").iterdir()} == names
+
+
+def damaged_ones(done):
+    """Return which files a run over damaged ones shows and which it refuses; it says nothing else."""
+    first, *refused = done.stderr.removeprefix("\n").splitlines()
+    assert done.returncode == 1 and first.startswith(f"Not done: {len(refused)} of ")
+    assert all(line.startswith("  lib/") and line.partition(": ")[2] for line in refused)
+    return tuple({line.partition(": ")[0].strip() for line in lines} for lines in (done.stdout.splitlines(), refused))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of other systems")
@@ -640,12 +696,17 @@ def kept(index):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="peaks of memory from /proc")
 def test_no_process_takes_more_than_350_mb(tmp_path):
-    """With the real networks, on a file that is longer than all windows and blocks."""
-    write_music(tmp_path / "music.flac", 1.5, 48000)
+    """With the real networks, on files that are longer than all windows and blocks."""
+    (tmp_path / "lib").mkdir()
+    flac, m4a = tmp_path / "lib/music.flac", tmp_path / "music.m4a"
+    write_music(flac, 1.5, 48000)
+    write_m4a(m4a, flac)
     environment = os.environ | {"DL4MIR_DATA": str(tmp_path / "cache")}
-    for name in ("tag", "sing"):
-        shown, peak = run_measured(name, tmp_path / "music.flac", env=environment)
-        assert shown.startswith(f"{tmp_path / 'music.flac'}: ") and 50 < peak <= 350
+    for name, file in (("tag", flac), ("sing", flac), ("tag", m4a)):
+        shown, peak = run_measured(name, file, env=environment)
+        assert shown.startswith(f"{file}: ") and 50 < peak <= 350
+    shown, peak = run_measured("similar", m4a, tmp_path / "lib", env=environment)
+    assert shown.endswith(f"  {flac}\n") and 50 < peak <= 350
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="peaks of memory from /proc")
@@ -664,6 +725,17 @@ def write_music(file, minutes, rate=16000):
     with soundfile.SoundFile(file, "w", rate, 1, compression_level=0) as song:
         for _ in range(round(6 * minutes)):
             song.write(audio)
+
+
+def write_m4a(file, source):
+    av = pytest.importorskip("av")
+    with av.open(str(file), "w") as out, soundfile.SoundFile(source) as sound:
+        stream = out.add_stream("aac", rate=sound.samplerate, layout="mono")
+        for block in sound.blocks(1024, dtype="float32"):
+            frame = av.AudioFrame.from_ndarray(block[np.newaxis], "fltp", "mono")
+            frame.sample_rate, frame.pts = sound.samplerate, sound.tell() - len(block)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
 
 
 def run_measured(*arguments, **settings):

@@ -148,6 +148,23 @@ def test_genre_names_whole_files_and_writes_tables(trained, songs, tmp_path):
     np.testing.assert_allclose(vote(windows), table.loc[0, list(table)[2:]].to_numpy(float), atol=1e-3)
 
 
+def test_genre_shows_one_genre_only_and_lists_it(trained, tmp_path):
+    root, _ = trained
+    table, playlist = tmp_path / "out.csv", tmp_path / "out.m3u"
+    command = ["genre", "folders/metal", "folders/electronic/K-Pone", "--model", "tags.tflite"]
+    for genre in ("metal", "unsure"):
+        done = shipped(*command, "--only", genre, "--csv", table, "--m3u", playlist, cwd=root)
+        assert (done.returncode, done.stderr) == (0, "")
+        answers = pd.read_csv(table)
+        of_it = list(answers["file"][answers["genre"] == genre])
+        assert len(answers) == 17 > len(of_it) == len(done.stdout.splitlines())
+        head, *listed = playlist.read_text(encoding="utf-8").replace(ODD, ODD.replace("\n", "")).splitlines()
+        assert (head, listed) == ("#EXTM3U", [str(root / file).replace("\n", "") for file in of_it])
+    done = shipped(*command, "--only", "polka", cwd=root)
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr == "--only is 'polka'; it must be one of: electronic, metal, orchestral, unsure.\n"
+
+
 def test_without_a_network_the_courses_own_is_asked(trained):
     root, _ = trained
     done = shipped("genre", min((root / "folders/metal/Jute Gyte").iterdir()), cwd=root)

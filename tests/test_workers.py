@@ -13,7 +13,7 @@ import pytest
 
 from dl4mir_utils import AudioDecodeError, BadArgumentError
 from dl4mir_utils.apps import workers
-from dl4mir_utils.apps.workers import AHEAD, CRASHED, Failure, cores, each_in_process
+from dl4mir_utils.apps.workers import AHEAD, CRASHED, Failure, cores, each_in_process, one_process
 from dl4mir_utils.errors import SoundIndexError
 
 
@@ -47,6 +47,10 @@ def seconds(file, threads):
 
 def in_other_words(file, threads, *settings):
     return file.name, settings
+
+
+def process_of(file, threads):
+    return os.getpid()
 
 
 def wrong(file, threads):
@@ -135,6 +139,20 @@ def test_a_decoder_that_crashes_stops_nothing_else():
     assert results(crash, ["crash.SIGSEGV"]) == [Failure(CRASHED)]
     many = [f"crash{number}.SIGSEGV" if number % 3 == 0 else str(number) for number in range(30)]
     assert sum(answer == Failure(CRASHED) for answer in results(crash, many)) == 10
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of other systems")
+def test_one_process_is_kept_for_all_calls_but_after_a_crash():
+    with one_process() as call:
+        assert workers_left() == []  # it starts with the first call
+        first = call(process_of, Path("a"))
+        assert first == call(process_of, Path("b")) != os.getpid()
+        assert call(wrong, Path("huge")) == Failure("there is not enough memory for it")
+        assert call(crash, Path("crash.SIGSEGV")) == Failure(CRASHED)
+        second = call(process_of, Path("c"))
+        assert second == call(process_of, Path("d")) != first
+        assert call(in_other_words, Path("e"), 1, 2) == ("e", (1, 2)) and len(workers_left()) == 1
+    assert not workers_left()
 
 
 def test_a_long_file_keeps_others_waiting_only_when_there_are_many(tmp_path):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from dl4mir_utils.apps.index import SoundIndex
     from dl4mir_utils.apps.sing import Song
+    from dl4mir_utils.apps.tag import Comparison
     from dl4mir_utils.own_genre import Trained
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Tools of the DL4MIR course.")
@@ -241,6 +242,9 @@ Index = Annotated[
     Path | None,
     typer.Option(help="Keep what was heard in this .dl4mir file instead of in your cache folder."),
 ]
+Playlist = Annotated[
+    Path | None, typer.Option("--m3u", help="Write a playlist of the files that are shown to this .m3u.")
+]
 
 
 @app.command()
@@ -263,9 +267,7 @@ def tag(
     only: Annotated[
         str, typer.Option(help="Show only files that have this tag among their best, such as piano; all are heard.")
     ] = "",
-    playlist: Annotated[
-        Path | None, typer.Option("--m3u", help="Write a playlist of the files that are shown to this .m3u.")
-    ] = None,
+    playlist: Playlist = None,
     write_tags: Annotated[
         bool,
         typer.Option("--write-tags", help="Write the tags into the files, in the field DL4MIR_TAGS, after asking."),
@@ -285,21 +287,21 @@ def tag(
         _check_table("--m3u", playlist, ".m3u", ".m3u8")
         _check_table("--index", index, ".dl4mir")
         from dl4mir_utils.apps.lite import network_card
-        from dl4mir_utils.apps.tag import FIELD
+        from dl4mir_utils.apps.tag import FIELD, comparison_in_process
         from dl4mir_utils.apps.workers import Failure, each_in_process
         from dl4mir_utils.paths import sound_files
 
         network = f"musicnn_{model}"
         names = network_card(network)["labels"]
-        if only and only not in names:
-            raise BadArgumentError(f"--only is {only!r}; it must be one of: {', '.join(sorted(names))}.")
+        _check_only(only, names)
         files, failures = sound_files(sounds)
         library = _library(index)
         known = library.known_tags(files, network)
         new = [file for file in files if file not in known]
-        answers, best, interrupted = {}, {}, False
+        done, heard, best, interrupted = 0, {}, {}, False
         with (
             _progress("Tagging", len(files)) as advance,
+            comparison_in_process() as same,
             each_in_process(_tags_of, new, library.path, network) as results,
         ):
             try:
@@ -308,21 +310,24 @@ def tag(
                     if isinstance(found, Failure):
                         failures[file] = found.reason
                     else:
-                        answer = {names[i]: round(float(found[i]), 4) for i in found.argsort()[::-1]}
-                        answers[file] = answer
+                        done += 1
+                        if csv_file or json_file:  # rows with names are ten times as large: they are made at the end
+                            heard[file] = found
+                        answer = _shares(found, names)
                         chosen = list(answer)[:top]
                         if not only or only in chosen:
                             best[file] = chosen
                             typer.echo(f"{_name(file)}: {', '.join(f'{name} {answer[name]:.2f}' for name in chosen)}")
                             if write_tags and yes:
-                                _write_into(file, chosen, library, failures)
+                                _write_into(file, chosen, library, failures, same)
                     advance()
             except KeyboardInterrupt:  # hours of work may lie behind: keep them
                 interrupted = True
         if csv_file:
-            _write(csv_file, _csv_lines(["file", *names], [{"file": _name(file)} | answers[file] for file in answers]))
+            table = ({"file": _name(file)} | _shares(found, names) for file, found in heard.items())
+            _write(csv_file, _csv_lines(["file", *names], table))
         if json_file:
-            rows = [{"file": _name(file), "tags": answers[file]} for file in answers]
+            rows = [{"file": _name(file), "tags": _shares(found, names)} for file, found in heard.items()]
             _write(json_file, [json.dumps(rows, indent=1, ensure_ascii=False)])
         if playlist:
             _write_playlist(playlist, best)
@@ -333,14 +338,14 @@ def tag(
             if not _agreed():
                 typer.echo("Nothing was written into them. To write, answer y, or give --yes as well.")
             else:
-                with _progress("Writing", len(best)) as advance:
+                with _progress("Writing", len(best)) as advance, comparison_in_process() as same:
                     for file, chosen in best.items():
-                        _write_into(file, chosen, library, failures)
+                        _write_into(file, chosen, library, failures, same)
                         advance()
     _show_failures(failures, len(set(files) | set(failures)))
     if interrupted:
         typer.echo(
-            f"\nInterrupted after {len(answers)} of {_files(len(files))}. The same command goes on from there.",
+            f"\nInterrupted after {done} of {_files(len(files))}. The same command goes on from there.",
             err=True,
         )
     raise typer.Exit(code=1 if failures or interrupted else 0)
@@ -350,12 +355,19 @@ def _tags_of(file: Path, threads: int, index: Path, network: str) -> "np.ndarray
     return _opened(index).tags(file, network, threads)
 
 
-def _write_into(file: Path, tags: list[str], library: "SoundIndex", failures: dict[Path, str]) -> None:
+def _shares(found: "np.ndarray", names: Sequence[str]) -> dict[str, float]:
+    """Return by name how likely each tag or genre is, the likeliest first."""
+    return {names[i]: round(float(found[i]), 4) for i in found.argsort()[::-1]}
+
+
+def _write_into(
+    file: Path, tags: list[str], library: "SoundIndex", failures: dict[Path, str], same: "Comparison"
+) -> None:
     from dl4mir_utils.apps.tag import write_tags
     from dl4mir_utils.apps.workers import in_one_line
 
     try:
-        library.rewrite(file, lambda path: write_tags(path, tags))
+        library.rewrite(file, lambda path: write_tags(path, tags, same))
     except Dl4mirError as error:
         failures[file] = in_one_line(error)
 
@@ -589,6 +601,10 @@ def genre(
     json_file: Annotated[
         Path | None, typer.Option("--json", help="The same to this .json; the genre is null where it is unsure.")
     ] = None,
+    only: Annotated[
+        str, typer.Option(help='Show only files of this genre, such as metal, or "unsure"; all are heard.')
+    ] = "",
+    playlist: Playlist = None,
     write_genre: Annotated[
         bool,
         typer.Option("--write-genre", help="Write the genre into files that have none in their tags, after asking."),
@@ -610,6 +626,7 @@ def genre(
     with _plain_errors():
         _check_table("--csv", csv_file, ".csv")
         _check_table("--json", json_file, ".json")
+        _check_table("--m3u", playlist, ".m3u", ".m3u8")
         if model and model.suffix != ".tflite":
             raise BadArgumentError(f"--model is {_shown(model)}; it must be a file that ends in .tflite.")
         if (replace_genre or yes) and not write_genre:
@@ -623,18 +640,21 @@ def genre(
             checked_network,
             song_unsure_below,
         )
+        from dl4mir_utils.apps.tag import comparison_in_process
         from dl4mir_utils.apps.workers import Failure, each_in_process
         from dl4mir_utils.paths import sound_files
 
         card = checked_network(model or COURSE_NETWORK)
+        _check_only(only, [*card["labels"], UNSURE])
         if not model:
             typer.echo(f"Asking the course's own network, which knows these genres alone: {', '.join(card['labels'])}.")
         files, failures = sound_files(sounds)
-        answers: dict[Path, str] = {}
+        chosen: dict[Path, str] = {}
         rows, interrupted = [], False
         library = _library(None) if write_genre else None
         with (
             _progress("Listening", len(files)) as advance,
+            comparison_in_process() as same,
             each_in_process(_genre_of, files, model or COURSE_NETWORK) as results,
         ):
             try:
@@ -642,13 +662,15 @@ def genre(
                     if isinstance(found, Failure):
                         failures[file] = found.reason
                     else:
-                        shares = {card["labels"][i]: round(float(found[i]), 4) for i in found.argsort()[::-1]}
-                        answers[file] = answer(found, card["labels"], song_unsure_below(card))
-                        rows.append({"file": _name(file), "genre": answers[file], "probabilities": shares})
-                        best = ", ".join(f"{label} {share:.2f}" for label, share in list(shares.items())[:3])
-                        typer.echo(f"{_shown(file)}: {f'unsure ({best})' if answers[file] == UNSURE else best}")
-                        if library and yes:
-                            _write_genre(file, answers[file], replace_genre, library, failures)
+                        shares = _shares(found, card["labels"])
+                        genre = answer(found, card["labels"], song_unsure_below(card))
+                        rows.append({"file": _name(file), "genre": genre, "probabilities": shares})
+                        if not only or only == genre:
+                            chosen[file] = genre
+                            best = ", ".join(f"{label} {share:.2f}" for label, share in list(shares.items())[:3])
+                            typer.echo(f"{_shown(file)}: {f'unsure ({best})' if genre == UNSURE else best}")
+                            if library and yes:
+                                _write_genre(file, genre, replace_genre, library, failures, same)
                     advance()
             except KeyboardInterrupt:
                 interrupted = True
@@ -663,19 +685,22 @@ def genre(
         if json_file:
             rows = [row | {"genre": None if row["genre"] == UNSURE else row["genre"]} for row in rows]
             _write(json_file, [json.dumps(rows, indent=1, ensure_ascii=False)])
-        named = [file for file, genre in answers.items() if genre != UNSURE]
+        if playlist:
+            _write_playlist(playlist, chosen)
+        named = [file for file, genre in chosen.items() if genre != UNSURE]
         if library and not yes and named and not interrupted:
             kept = "a genre that is there is replaced" if replace_genre else "where a genre is there, it stays"
             typer.echo(f"\nTo be written into the tags of {_files(len(named))}, for example into {_shown(named[0])}:")
-            typer.echo(f"  genre: {answers[named[0]]} ({kept})")
+            typer.echo(f"  genre: {chosen[named[0]]} ({kept})")
             if not _agreed():
                 typer.echo("Nothing was written into them. To write, answer y, or give --yes as well.")
             else:
-                for file, genre in answers.items():
-                    _write_genre(file, genre, replace_genre, library, failures)
+                with comparison_in_process() as same:
+                    for file, genre in chosen.items():
+                        _write_genre(file, genre, replace_genre, library, failures, same)
     _show_failures(failures, len(set(files) | set(failures)))
     if interrupted:
-        typer.echo(f"\nInterrupted after {len(answers)} of {_files(len(files))}.", err=True)
+        typer.echo(f"\nInterrupted after {len(rows)} of {_files(len(files))}.", err=True)
     raise typer.Exit(code=1 if failures or interrupted else 0)
 
 
@@ -685,7 +710,9 @@ def _genre_of(file: Path, threads: int, model: str | Path) -> "np.ndarray":
     return file_genre(file, model, threads)
 
 
-def _write_genre(file: Path, genre: str, replace: bool, library: "SoundIndex", failures: dict[Path, str]) -> None:
+def _write_genre(
+    file: Path, genre: str, replace: bool, library: "SoundIndex", failures: dict[Path, str], same: "Comparison"
+) -> None:
     """Write a genre into a file where that is wanted, and say what was done."""
     from dl4mir_utils.apps.genre import UNSURE
     from dl4mir_utils.apps.tag import write_genre
@@ -696,7 +723,7 @@ def _write_genre(file: Path, genre: str, replace: bool, library: "SoundIndex", f
         if genre == UNSURE:
             done = "unsure, nothing written"
         else:
-            library.rewrite(file, lambda path: before.append(write_genre(path, genre, replace)))
+            library.rewrite(file, lambda path: before.append(write_genre(path, genre, replace, same)))
             if not before[0]:
                 done = f"{genre} written"
             elif before[0] == genre:
@@ -717,6 +744,11 @@ def _show_failures(failures: dict[Path, str], total: int, what: str = "Not done"
         typer.echo(f"\n{what}: {len(failures)} of {_files(total)}", err=True)
     for file, said in failures.items():
         typer.echo(f"  {_shown(file)}: {said}", err=True)
+
+
+def _check_only(only: str, names: Sequence[str]) -> None:
+    if only and only not in names:
+        raise BadArgumentError(f"--only is {only!r}; it must be one of: {', '.join(sorted(names))}.")
 
 
 def _check_table(option: str, path: Path | None, *endings: str) -> None:
@@ -749,7 +781,7 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _csv_lines(columns: list[str], rows: list[dict]) -> list[str]:
+def _csv_lines(columns: list[str], rows: Iterable[dict]) -> list[str]:
     text = io.StringIO()
     table = csv.DictWriter(text, columns, lineterminator="\n")
     table.writeheader()

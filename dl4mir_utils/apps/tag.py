@@ -4,15 +4,17 @@ import io
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
 from dl4mir_utils.apps.lite import network
+from dl4mir_utils.apps.workers import NO_MEMORY, Failure, one_process
 from dl4mir_utils.decoding import NO_SOUND, SILENCE, audio_blocks
+from dl4mir_utils.environment import quiet_native
 from dl4mir_utils.errors import AudioDecodeError, BadArgumentError
 from dl4mir_utils.file_tags import read_tags
 
@@ -20,7 +22,8 @@ FIELD = "DL4MIR_TAGS"
 GENRE = "GENRE"
 HOP_S = 3  # windows follow each other without overlap, as in the original's top_tags
 BEYOND = 256  # samples: windows are cut out of a spectrogram whose frames are centred, so they begin half a frame early
-COMPARED = 2**18  # sample frames decoded at once to compare two files
+COMPARED = 2**18  # samples of all channels together, decoded at once to compare two files
+Comparison = Callable[[Path, Path], bool]  # whether two files sound the same
 
 
 def file_tags(path: Path, name: str, threads: int = 1) -> np.ndarray:
@@ -100,15 +103,15 @@ def windows(blocks: Iterable[np.ndarray], length: int, hop: int) -> Iterator[np.
         yield np.pad(kept, (0, length - len(kept)))
 
 
-def write_tags(path: Path, tags: Sequence[str]) -> None:
+def write_tags(path: Path, tags: Sequence[str], same: Comparison | None = None) -> None:
     """Write tags into a sound file, into a field of their own, DL4MIR_TAGS, with "; " between them.
 
-    See `write_field`, also for the errors.
+    See `write_field`, also for `same` and the errors.
     """
-    write_field(path, FIELD, "; ".join(tags))
+    write_field(path, FIELD, "; ".join(tags), same)
 
 
-def write_genre(path: Path, genre: str, replace: bool = False) -> str:
+def write_genre(path: Path, genre: str, replace: bool = False, same: Comparison | None = None) -> str:
     """Write the genre into a sound file's field for it, unless one is there; see `write_field`, also for the errors.
 
     Parameters
@@ -117,6 +120,8 @@ def write_genre(path: Path, genre: str, replace: bool = False) -> str:
     genre : str
     replace : bool
         Also where there is a genre.
+    same : callable, optional
+        As for `write_field`.
 
     Returns
     -------
@@ -125,11 +130,29 @@ def write_genre(path: Path, genre: str, replace: bool = False) -> str:
     """
     before = read_tags(path, strict=True).genre
     if not before or (replace and before != genre):
-        write_field(path, GENRE, genre)
+        write_field(path, GENRE, genre, same)
     return before
 
 
-def write_field(path: Path, field: str, text: str) -> None:
+@contextmanager
+def comparison_in_process() -> Iterator[Comparison]:
+    """Give `write_field` a comparison in another process: a decoder that crashes on a file or its copy ends nothing.
+
+    That the file was heard before does not rule a crash out: perhaps only parts of it were decoded, or by another
+    decoder, and the copy is a new file.
+    """
+    with one_process() as call:
+
+        def same(one: Path, other: Path) -> bool:
+            answer = call(_compared, one, other)
+            if isinstance(answer, Failure):
+                raise BadArgumentError(f"tags cannot be written: {answer.reason}")
+            return answer
+
+        yield same
+
+
+def write_field(path: Path, field: str, text: str, same: Comparison | None = None) -> None:
     """Write a field of a sound file's tags, and change nothing else in the file.
 
     In Ogg and FLAC the field is a Vorbis comment of that name; in MP3, WAV and AIFF an ID3v2 frame, TCON for GENRE,
@@ -146,12 +169,14 @@ def write_field(path: Path, field: str, text: str) -> None:
         "DL4MIR_TAGS" or "GENRE".
     text : str
         What to write.
+    same : callable, optional
+        What compares, such as `comparison_in_process` yields. By default, this process decodes both files.
 
     Raises
     ------
     BadArgumentError
         The file's format has no such field, its old tags are damaged so that they could not be kept, the folder cannot
-        be written to, or the copy sounds different. The file is as before.
+        be written to, or the copy cannot be decoded or sounds different. The file is as before.
     """
     from mutagen import MutagenError
 
@@ -163,11 +188,13 @@ def write_field(path: Path, field: str, text: str) -> None:
         os.close(handle)
         shutil.copy2(path, part)
         _add_field(path, Path(part), field, text)
-        if not _same_samples(path, Path(part)):
+        if not (same or _same_samples)(path, Path(part)):
             raise BadArgumentError("tags cannot be written: the file would not sound the same; it is as before")
         with Path(part).open("rb+") as file:
             os.fsync(file.fileno())
         Path(part).replace(path)
+    except MemoryError as error:  # also where damaged tags claim a length that nothing has
+        raise BadArgumentError(f"tags cannot be written: {NO_MEMORY}") from error
     except (OSError, soundfile.SoundFileError, MutagenError) as error:
         raise BadArgumentError(f"tags cannot be written: {getattr(error, 'strerror', None) or error}") from error
     finally:
@@ -226,17 +253,21 @@ def _add_field(path: Path, part: Path, field: str, text: str) -> None:
 
 
 def _same_samples(one: Path, other: Path) -> bool:
-    """Decode two files in blocks and compare."""
-    with soundfile.SoundFile(one) as first, soundfile.SoundFile(other) as second:
+    """Decode two files in blocks and compare; what decoders write about damaged ones is dropped."""
+    with quiet_native(), soundfile.SoundFile(one) as first, soundfile.SoundFile(other) as second:
         if (first.samplerate, first.channels) != (second.samplerate, second.channels):
             return False
         return all(np.array_equal(left, right) for left, right in zip(_blocks(first), _blocks(second), strict=True))
 
 
+def _compared(one: Path, threads: int, other: Path) -> bool:
+    return _same_samples(one, other)
+
+
 def _blocks(file: soundfile.SoundFile) -> Iterator[np.ndarray]:
     """Yield all blocks, and an empty one at the end, which tells files of different length apart."""
     while True:
-        block = file.read(COMPARED, dtype="float64")
+        block = file.read(max(1, COMPARED // file.channels), dtype="float64")
         yield block
         if not len(block):
             return

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from dl4mir_utils.errors import AudioDecodeError, BadArgumentError, Dl4mirError
 
 CRASHED = "the decoder crashed on it: the file is damaged"
+NO_MEMORY = "there is not enough memory for it"
 NOT_STARTED = (
     "A process to read the files in could not be started. Call this from a program in a file, below "
     '`if __name__ == "__main__":`, or from a notebook.'
@@ -59,10 +60,29 @@ def each_in_process(
     Dl4mirError
         Something other than a file is wrong, such as a network that is missing.
     """
-    processes = min(cores(), len(files))
+    with _stopped_at_the_end() as workers:
+        yield _results(work, files, settings, min(cores(), len(files)), workers)
+
+
+@contextmanager
+def one_process() -> Iterator[Callable[..., Any]]:
+    """Keep a process for one call after the other, where files are not known before.
+
+    Yields
+    ------
+    callable
+        `call(work, file, *settings)` returns what `work(file, threads, *settings)` does, or a `Failure`. The process
+        starts with the first call; after a crash, the next call gets a new one.
+    """
+    with _stopped_at_the_end() as workers:
+        yield lambda work, file, *settings: next(_results(work, [file], settings, 1, workers))[1]
+
+
+@contextmanager
+def _stopped_at_the_end() -> Iterator[list["_Worker"]]:
     workers: list[_Worker] = []
     try:
-        yield _results(work, files, settings, processes, workers)
+        yield workers
     finally:
         for worker in workers:
             worker.stop()
@@ -126,7 +146,7 @@ def _guarded(work: Callable[..., Any], file: Path, threads: int, settings: tuple
     except (Dl4mirError, ImportError) as error:  # what is missing is missing for every file
         return error
     except MemoryError:
-        return Failure("there is not enough memory for it")
+        return Failure(NO_MEMORY)
     except Exception as error:  # that no decoder is known to raise; still, the others can be done
         return Failure(f"{type(error).__name__}: {error}")
 
@@ -136,7 +156,7 @@ def _results(
 ) -> Iterator[tuple[Path, Any]]:
     threads = max(1, cores() // max(1, processes))
     waiting = deque(enumerate(files))
-    idle: list[_Worker] = []
+    idle = list(workers)
     busy: dict[Connection, tuple[_Worker, int]] = {}
     answers: dict[int, Any] = {}
     for place, file in enumerate(files):
