@@ -54,7 +54,7 @@ def read_tags(path: Path, strict: bool = False) -> FileTags:
         artists, genres = (_values(tags, names) for names in (ARTIST, GENRE))
     except Exception as error:  # mutagen raises many kinds of error on damaged tags
         if strict:
-            raise BadArgumentError(f"its tags cannot be read: {error}") from error
+            raise BadArgumentError(f"its tags cannot be read: {str(error) or type(error).__name__}") from error
         return FileTags("", ())
     return FileTags(GUESTS.sub("", artists[0]) if artists else "", tuple(genres))
 

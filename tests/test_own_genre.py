@@ -154,12 +154,15 @@ def test_genre_shows_one_genre_only_and_lists_it(trained, tmp_path):
     command = ["genre", "folders/metal", "folders/electronic/K-Pone", "--model", "tags.tflite"]
     for genre in ("metal", "unsure"):
         done = shipped(*command, "--only", genre, "--csv", table, "--m3u", playlist, cwd=root)
-        assert (done.returncode, done.stderr) == (0, "")
+        assert done.returncode == 0
         answers = pd.read_csv(table)
         of_it = list(answers["file"][answers["genre"] == genre])
         assert len(answers) == 17 > len(of_it) == len(done.stdout.splitlines())
-        head, *listed = playlist.read_text(encoding="utf-8").replace(ODD, ODD.replace("\n", "")).splitlines()
-        assert (head, listed) == ("#EXTM3U", [str(root / file).replace("\n", "") for file in of_it])
+        head, *listed = playlist.read_text(encoding="utf-8").splitlines()
+        in_a_line = [file for file in of_it if "\n" not in file]
+        assert (head, listed) == ("#EXTM3U", [str(root / file) for file in in_a_line])
+        told = done.stderr.startswith(f"Not in {playlist}, since there is a line end in the name: folders/")
+        assert told if len(in_a_line) < len(of_it) else done.stderr == ""
     done = shipped(*command, "--only", "polka", cwd=root)
     assert done.returncode == 1 and done.stdout == ""
     assert done.stderr == "--only is 'polka'; it must be one of: electronic, metal, orchestral, unsure.\n"

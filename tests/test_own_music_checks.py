@@ -108,7 +108,9 @@ def test_pie(capsys):
     assert says([network(name="votes")] * 3, "every seed").startswith('Not yet. No layer is called "moments"')
     assert says([good[0]] * 3, "every seed").startswith("Not yet. Two of your networks have the same weights")
     assert says([good[0], good[1], network(filters=200)], "every seed").startswith("Not yet. It has 26403 weights")
-    assert says([network(pool=32) for _ in range(3)], "every seed").startswith('Not yet. "moments" gives (6, 3) for 209 frames')
+    assert says([network(pool=32) for _ in range(3)], "every seed").startswith(
+        'Not yet. "moments" gives (6, 3) for 209 frames'
+    )
     assert says(always, "every seed", asked=pictures[:, :, :64]).startswith("Not yet. It does not take clips")
 
 

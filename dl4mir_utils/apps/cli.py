@@ -736,7 +736,13 @@ def _write_genre(
 
 
 def _write_playlist(path: Path, files: Iterable[Path]) -> None:
-    _write(path, ["#EXTM3U", *(_name(file.absolute()) for file in files)])
+    """Write a playlist, a line for each file; a name that has a line end cannot be in it, and is told."""
+    names = {file: _name(file.absolute()) for file in files}
+    odd = [file for file, name in names.items() if "\n" in name or "\r" in name]
+    _write(path, ["#EXTM3U", *(name for file, name in names.items() if file not in odd)])
+    if odd:
+        left_out = ", ".join(map(_shown, odd))
+        typer.echo(f"Not in {_shown(path)}, since there is a line end in the name: {left_out}", err=True)
 
 
 def _show_failures(failures: dict[Path, str], total: int, what: str = "Not done") -> None:
