@@ -275,6 +275,8 @@ def test_make_says_what_it_can_do():
         (["course", "ONLY=05b"], "tools/course/course.py run --only 05b"),
         (["render", "ONLY=00"], "tools/course/course.py render --only 00"),
         (["lab"], "-m jupyterlab"),
+        (["show"], "-m http.server --bind 127.0.0.1"),
+        (["show"], "-m webbrowser"),
         (["doctor"], "-m dl4mir_utils doctor"),
         (["test"], "-m pytest -q -n 2 --dist loadfile tests"),
         (["test"], "--nbval-lax"),

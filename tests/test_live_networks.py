@@ -7,6 +7,7 @@ import json
 
 import numpy as np
 import pytest
+from page_picture import PERIODS, page_frame
 
 from dl4mir_utils.apps.lite import Network, network, read_card
 from dl4mir_utils.apps.similar import file_embedding, unit
@@ -25,7 +26,6 @@ LABELS = {
     "chords": CHORD_NAMES,
 }
 AGREEMENT = 0.98  # how often the page's picture must lead to the answer that the helper's picture leads to
-PERIODS = 2 * (2 ** (1 / 6) + 1) / (2 ** (1 / 6) - 1)
 
 
 def recipe(name):
@@ -159,22 +159,6 @@ def test_a_threshold_answers_the_share_that_it_was_chosen_for(genre_recipe):
 
 
 # --- the page's constant-Q picture --------------------------------------------------------------------------------
-
-
-def page_frame(audio, middle):
-    """Return one frame of the picture as the page computes it (dl4mir_utils/live/constant_q.js), in NumPy."""
-    magnitudes = np.zeros(36)
-    for bin_number, hz in enumerate(cqt_frequencies()):
-        length = PERIODS * 16000 / hz
-        half = int(length / 2)
-        t = np.arange(-half, half + 1)
-        wave = (0.5 + 0.5 * np.cos(2 * np.pi * t / length)) * np.exp(-2j * np.pi * hz * t / 16000) / np.sqrt(length)
-        places = middle + t
-        inside = (places >= 0) & (places < len(audio))
-        magnitudes[bin_number] = np.abs(audio[places[inside]] @ wave[inside])
-    decibels = 20 * np.log10(np.maximum(magnitudes, magnitudes.max() * 1e-4))
-    decibels -= decibels.min()
-    return decibels / max(decibels.max(), 1e-6)
 
 
 def page_pictures(sounds, frames):

@@ -575,7 +575,7 @@ export async function pictureOf(audio, { report, pause }) {
 // --- the microphone -------------------------------------------------------------------------------------------------
 
 const LIVE_STEPS = 160; // what is remembered: 20.5 s
-const LIVE_HOP = 8; // steps from one hearing to the next: 1.024 s
+const LIVE_HOP = 7; // steps from one hearing to the next: 0.896 s
 const LIVE_SMOOTHED = 3; // windows of genre whose mean is shown
 const LIVE_MEL_HOP = 512; // samples: 32 ms
 const LIVE_MEL_TOP = MEL_WINDOW ** 2 / 16; // power of a tone at full scale
