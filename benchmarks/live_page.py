@@ -40,6 +40,7 @@ RATE, FILE_RATE = 16000, 44100
 SONG_CLIPS = 18  # of 10 s: 3 minutes
 HEARD_S = 30
 SAMPLED_S = 0.05
+PLAYER = ".dl4mir-player .d-track-name"
 FIRST = "#tags-answer li, #genre-share:not(:empty), #singing-share:not(:empty), #alike li"
 
 
@@ -70,7 +71,10 @@ def size(course):
 
 @contextmanager
 def peak_memory():
-    """Yield a list that grows while this runs: the bytes of the largest renderer, which is the tab's process."""
+    """Yield a list that grows while this runs: the bytes of the largest renderer, which is the tab's process.
+
+    What it shares with Chromium's other processes counts in part (PSS), where the system tells that.
+    """
     found, ended = [], threading.Event()
 
     def renderers():
@@ -84,7 +88,8 @@ def peak_memory():
     def look():
         while not ended.wait(SAMPLED_S):
             with suppress(psutil.NoSuchProcess):
-                found.append(max(tab.memory_info().rss for tab in tabs))
+                taken = [tab.memory_full_info() for tab in tabs]
+                found.append(max(getattr(one, "pss", one.rss) for one in taken))
 
     thread = threading.Thread(target=look)
     thread.start()
@@ -106,11 +111,12 @@ def song(page, path, duration_s):
         start = time.perf_counter()
         page.set_input_files("#file", path)
         took = {}
-        for name, selector in (("first", FIRST), ("all", DONE)):
+        for name, selector in (("player", PLAYER), ("first", FIRST), ("all", DONE)):
             page.wait_for_selector(selector, timeout=SLOW_MS)
             took[name] = time.perf_counter() - start
     peak = max(memory) / 1e6
-    show(f"song of {duration_s:.0f} s: first answer", f"{took['first']:.1f} s", "<= 3 s", took["first"] <= 3)
+    print(f"song of {duration_s:.0f} s: it can be played and its picture seen after {took['player']:.1f} s")
+    show("  first answer of a network", f"{took['first']:.1f} s", "<= 3 s", took["first"] <= 3)
     speed = f"{took['all']:.1f} s ({duration_s / took['all']:.0f} times real time)"
     show("  everything", speed, "<= 25 s", took["all"] <= 25)
     show("  peak memory of the tab", f"{peak:.0f} MB", "<= 600 MB", peak <= 600)
