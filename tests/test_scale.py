@@ -103,6 +103,33 @@ def test_two_workers_are_one_even_if_one_is_killed(tmp_path):
     assert list(disturbed.glob("*.part")) == []
 
 
+MIRRORED = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import dl4mir_utils
+import tensorflow as tf
+import train_genre
+(cpu,) = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+train_genre.strategy_for = lambda workers: tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+train_genre.train(train_genre.parsed(["--plain", "--epochs", "1", "--out", sys.argv[2]]))
+"""
+
+
+def test_batch_normalisation_over_both_workers_and_two_devices_of_one_machine(tmp_path):
+    """With batch statistics it is nearly as one process; two devices without them are as one."""
+    one_epoch = ("--epochs", "1")  # the last one given counts
+    alone, plain = started(tmp_path / "alone", *one_epoch), started(tmp_path / "plain", "--plain", *one_epoch)
+    assert (alone.wait(timeout=300), plain.wait(timeout=300)) == (0, 0)
+    _, (one, other) = two_workers(tmp_path / "two", *one_epoch)
+    assert same(one, other)
+    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "alone"), abs=3e-3)
+    command = [sys.executable, "-c", MIRRORED, str(SCALE), str(tmp_path / "mirrored")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0 and "2 replicas" in done.stdout, done.stderr
+    assert losses(tmp_path / "mirrored") == pytest.approx(losses(tmp_path / "plain"), abs=1e-5)
+
+
 OVERFLOW = """
 import json, os, sys
 sys.path.insert(0, sys.argv[1])

@@ -14,7 +14,9 @@ TensorFlow's, so this course stays with TensorFlow and takes the steps itself: `
 machine.
 
 Which clips a step takes, and where in them, is drawn from the seed alone, and each replica gets its share. So two
-workers with batches of 8 take the steps of one with a batch of 16. After every epoch a checkpoint is written; whoever
+workers with batches of 8 take the steps of one with a batch of 16: without batch statistics and dropout, but for the
+rounding of the last digits; with batch normalisation over all replicas, so nearly that the loss of an epoch differs by
+a thousandth. After every epoch a checkpoint is written; whoever
 starts the same command again goes on from it. A worker that dies is started anew by the process that watches it, and so
 are the others, who cannot go on without it.
 """
