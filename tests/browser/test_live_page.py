@@ -34,7 +34,7 @@ SR = 16000
 MARKUP = "<img src=x onerror=document.title='hacked'>.wav"
 DONE = "#work.finished"
 SLOW_MS = 120_000  # a busy machine
-MOST_WORK_MS = 1500  # of work on what is heard every 896 ms, where no other program waits for a core
+MOST_WORK_MS = 5000  # of work on what is heard every 896 ms: ten times what it takes where nothing else runs
 
 
 def wav(audio: np.ndarray) -> bytes:
