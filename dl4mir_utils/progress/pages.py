@@ -75,13 +75,14 @@ def show_progress() -> Any:
     """
     import pandas as pd
 
-    all_of_them, place = _by_notebook(exercises({})), folder()
+    all_of_them, place = [], folder()
     try:
         all_of_them = notebooks()
         if place is not None:
             _written(place, all_of_them)
     except ProgressError as error:
         print(error)
+    all_of_them = all_of_them or _by_notebook(exercises({}))  # without what is remembered, where that cannot be read
     rows = [(each.title, each.solved, len(each.exercises)) for each in all_of_them]
     return pd.DataFrame(rows, columns=["notebook", "solved", "exercises"]).set_index("notebook")
 
@@ -112,7 +113,8 @@ def write_certificate(name: str) -> Path:
     place = folder()
     if place is None:
         raise DataNotFoundError(NO_FOLDER)
-    worked_on = [each for each in notebooks() if each.solved]
+    all_of_them = notebooks()
+    worked_on = [each for each in all_of_them if each.solved]
     if not worked_on:
         raise BadArgumentError("No exercise is solved yet: a certificate needs one at least.")
     now = datetime.now(UTC)
@@ -122,7 +124,7 @@ def write_certificate(name: str) -> Path:
         today=f"{now.day} {now:%B %Y}",
         notebooks=worked_on,
         solved=sum(each.solved for each in worked_on),
-        exercises=len(exercises({})),
+        exercises=sum(len(each.exercises) for each in all_of_them),
         versions=versions(),
         checksum="0" * 64,
     )
