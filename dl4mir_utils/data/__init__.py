@@ -5,7 +5,7 @@
 """
 
 from dl4mir_utils.data.audio import audio_cache
-from dl4mir_utils.data.download import data_sets, fetch, remove, verify
+from dl4mir_utils.data.download import data_sets, fetch, folder, remove, verify
 from dl4mir_utils.data.loaders.choi import FeatureSet
 from dl4mir_utils.data.loaders.hetrec import ListeningSet
 from dl4mir_utils.data.mixes import SingingMixes
@@ -27,6 +27,7 @@ __all__ = [
     "data_root",
     "data_sets",
     "fetch",
+    "folder",
     "frame_labels",
     "load",
     "load_audio",
