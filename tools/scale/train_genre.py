@@ -191,7 +191,6 @@ def save(path: Path, model, optimizer, epoch: int, history: list[dict]) -> None:
     """Write a checkpoint: whole or not at all."""
     variables = {f"model_{i:04d}": v.numpy() for i, v in enumerate(model.variables)}
     variables |= {f"optimizer_{i:04d}": v.numpy() for i, v in enumerate(optimizer.variables)}
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(f".{os.getpid()}.part")
     with part.open("wb") as file:
         np.savez(file, epoch=epoch, history=json.dumps(history), **variables)
@@ -262,6 +261,7 @@ def train(options: argparse.Namespace) -> None:
     steps = (data.frame.split == "train").sum() // options.batch
     if not steps:
         raise SystemExit(f"There are fewer clips to train on than a batch has, {options.batch}.")
+    options.out.mkdir(parents=True, exist_ok=True)  # every worker: no one waits for the first one's checkpoint
     checkpoint = options.out / "checkpoint.npz"
     clips = data._clips(data.frame, RATE)
     audio_cache.fill(clip for clip in clips if isinstance(clip, Clip))
