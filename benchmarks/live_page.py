@@ -7,8 +7,8 @@ each beside its goal:
 - the seconds until the networks can run
 - of a song of 3 minutes (44.1 kHz, stereo, WAV), made of the course's clips: the seconds until the first answer is
   shown, and until all is known; the peak memory of the tab's process meanwhile
-- of 30 s before a simulated microphone: the delay of pitch and chord, and the work on tags, genre and singing each time
-  that they are asked (every 0.9 s)
+- of 30 s before a simulated microphone: the delay of pitch and chord, and the work on genre and tags, and beside it on
+  singing, each time that they are asked (every 0.9 s)
 
 Run it: `python benchmarks/live_page.py`. It takes two minutes, and needs the extra `test` and Chromium or Chrome.
 """
@@ -39,7 +39,7 @@ except ImportError as error:
 RATE, FILE_RATE = 16000, 44100
 SONG_CLIPS = 18  # of 10 s: 3 minutes
 HEARD_S = 30
-SAMPLED_S = 0.05
+SAMPLED_S = 0.25  # more often would take time from what is measured
 PLAYER = ".dl4mir-player .d-track-name"
 FIRST = "#tags-answer li, #genre-share:not(:empty), #singing-share:not(:empty), #alike li"
 
@@ -112,10 +112,10 @@ def song(page, path, duration_s):
         page.set_input_files("#file", path)
         took = {}
         for name, selector in (("player", PLAYER), ("first", FIRST), ("all", DONE)):
-            page.wait_for_selector(selector, timeout=SLOW_MS)
+            page.wait_for_function("selector => document.querySelector(selector)", arg=selector, timeout=SLOW_MS)
             took[name] = time.perf_counter() - start
     peak = max(memory) / 1e6
-    print(f"song of {duration_s:.0f} s: it can be played and its picture seen after {took['player']:.1f} s")
+    print(f"song of {duration_s:.0f} s: it can be played after {took['player']:.1f} s")
     show("  first answer of a network", f"{took['first']:.1f} s", "<= 3 s", took["first"] <= 3)
     speed = f"{took['all']:.1f} s ({duration_s / took['all']:.0f} times real time)"
     show("  everything", speed, "<= 25 s", took["all"] <= 25)
@@ -126,12 +126,19 @@ def microphone(page):
     page.click("#use-microphone")
     page.wait_for_selector("#listening:not([hidden])", timeout=SLOW_MS)
     page.wait_for_timeout(1000 * HEARD_S)
-    lags, work = page.evaluate(
-        "(({ lags, work }) => [lags.notes, work.singing])(document.getElementById('listening').live)"
+    found = page.evaluate("(({ lags, work }) => ({ ...work, lags }))(document.getElementById('listening').live)")
+    behind = np.percentile(found["lags"]["notes"], 95)
+    show(
+        f"microphone, {len(found['lags']['notes'])} times: notes behind the sound, 95 %",
+        f"{behind:.0f} ms",
+        "<= 250 ms",
+        behind <= 250,
     )
-    behind, worked = np.percentile(lags, 95), np.percentile(work, 95)  # singing comes last: it counts all three
-    show(f"microphone, {len(lags)} times: notes behind the sound, 95 %", f"{behind:.0f} ms", "<= 250 ms", behind <= 250)
-    show(f"  {len(work)} times: work on tags, genre and singing, 95 %", f"{worked:.0f} ms", "<= 400 ms", worked <= 400)
+    # Two workers, side by side: one counts genre with tags, which come after it, the other one finds singing.
+    work = [np.percentile(found[kind], 95) for kind in ("tags", "singing")]
+    both = " and ".join(f"{each:.0f}" for each in work)
+    hops = len(found["singing"])
+    show(f"  {hops} times: work on genre and tags, and on singing, 95 %", f"{both} ms", "<= 400 ms", max(work) <= 400)
 
 
 def main():

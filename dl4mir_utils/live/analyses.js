@@ -107,7 +107,7 @@ export async function genreOverTime(network, audio, { run, cards, report }) {
     const window = piece(audio, i * hop, length);
     rows.set(await genreOf(network, window, { run, cards }), i * columns);
     silent[i] = peakOf(window) < (card.silent_below ?? SILENCE);
-    if (i % 32 === 31) report(known(i + 1), (i + 1) / count);
+    if (i % 8 === 7) report(known(i + 1), (i + 1) / count);
   }
   report(known(count), 1);
   return known(count);
@@ -184,6 +184,7 @@ const MEL_FRAMES = 8; // of log-mel, in a step
 // Of either part, how many steps at either end of a block lack context, as in `dl4mir_utils.apps.sing`.
 const FRONT_END_CONTEXT = 10;
 const ENSEMBLE_CONTEXT = 63;
+const ENSEMBLE_INPUTS = ["log_mel", "embedding"];
 
 /** Lengths, in steps, for which the card has signatures of a part, shortest first. */
 function lengthsOf(card, part) {
@@ -229,7 +230,7 @@ export async function singingOverTime(audio, { run, cards, report }) {
   const steps = Math.ceil(audio.length / step);
   const [small, large] = [lengthsOf(card, "front_end")[0], lengthsOf(card, "front_end").at(-1)];
   const longest = lengthsOf(card, "ensemble").at(-1);
-  const seen = new Seen(card, steps);
+  const seen = new Seen([card.signatures.front_end], steps);
   const raw = new Float32Array(steps);
   let done = 0;
   for (const block of cover(steps, small, large, FRONT_END_CONTEXT)) {
@@ -251,28 +252,41 @@ export async function singingOverTime(audio, { run, cards, report }) {
   return found;
 }
 
-/** What the front end saw of each step: its log-mel frames and its embedding. */
+/** What parts of the detector said of each step, by the names of their outputs. */
 class Seen {
-  constructor(card, steps) {
-    const { log_mel, embedding } = card.signatures.front_end.outputs;
-    this.widths = { log_mel: MEL_FRAMES * log_mel.at(-1), embedding: embedding.at(-1) };
-    this.log_mel = new Float32Array(steps * this.widths.log_mel);
-    this.embedding = new Float32Array(steps * this.widths.embedding);
+  /**
+   * @param {{outputs: Record<string, (number | null)[]>}[]} signatures whose answers are kept
+   * @param {number} steps how many
+   */
+  constructor(signatures, steps) {
+    this.kept = {};
+    for (const [name, [, length, ...shape]] of signatures.flatMap(({ outputs }) => Object.entries(outputs))) {
+      const row = shape.reduce((product, size) => product * size, 1);
+      const width = name === "embedding" ? row : MEL_FRAMES * row; // of a step
+      // Some end with one frame more, of which the next step begins.
+      const more = length % MEL_FRAMES === 1 ? row : 0;
+      this.kept[name] = { width, more, values: new Float32Array(steps * width + more) };
+    }
   }
   /** Keep those answers of a block that count. */
   set(answer, { first, from, to }) {
-    for (const [name, width] of Object.entries(this.widths)) {
-      this[name].set(answer[name].subarray((from - first) * width, (to - first) * width), from * width);
+    for (const [name, said] of Object.entries(answer)) {
+      const { width, more, values } = this.kept[name];
+      values.set(said.subarray((from - first) * width, (to - first) * width + more), from * width);
     }
   }
-  part(from, to) {
+  /** What is known of some steps. @param {string[]} names */
+  part(names, from, to) {
     return Object.fromEntries(
-      Object.entries(this.widths).map(([name, width]) => [name, this[name].slice(from * width, to * width)]),
+      names.map((name) => {
+        const { width, more, values } = this.kept[name];
+        return [name, values.slice(from * width, to * width + more)];
+      }),
     );
   }
   /** Forget the oldest steps. */
   shift(steps) {
-    for (const [name, width] of Object.entries(this.widths)) this[name].copyWithin(0, steps * width);
+    for (const { width, values } of Object.values(this.kept)) values.copyWithin(0, steps * width);
   }
 }
 
@@ -294,21 +308,21 @@ async function ensemble(seen, first, end, { run, cards }) {
   const steps = end - first;
   const size = lengths.find((length) => length >= steps);
   const answer = async (inputs, length) => (await run(DETECTOR, `ensemble_${length}`, inputs)).singing;
-  if (size === steps) return answer(seen.part(first, end), size);
+  if (size === steps) return answer(seen.part(ENSEMBLE_INPUTS, first, end), size);
   const out = new Float32Array(steps);
   const part = lengths.findLast((length) => length < steps);
   if (part && size > 2 * steps) {
     const count = 1 + Math.ceil((2 * (steps - part)) / part); // half of a part is heard twice
     const start = (i) => Math.round((i * (steps - part)) / (count - 1));
     for (let i = 0, done = 0; i < count; i++) {
-      const found = await answer(seen.part(first + start(i), first + start(i) + part), part);
+      const found = await answer(seen.part(ENSEMBLE_INPUTS, first + start(i), first + start(i) + part), part);
       const to = i === count - 1 ? steps : Math.floor((start(i + 1) + start(i) + part) / 2);
       out.set(found.subarray(done - start(i), to - start(i)), done);
       done = to;
     }
     return out;
   }
-  const inputs = seen.part(first, end);
+  const inputs = seen.part(ENSEMBLE_INPUTS, first, end);
   const half = Math.ceil(steps / 2);
   out.set((await answer(mirroredSteps(inputs, steps, 0, size), size)).subarray(0, half));
   out.set((await answer(mirroredSteps(inputs, steps, size - steps, size), size)).subarray(size - steps + half), half);
@@ -522,8 +536,10 @@ function melPower(audio, middle, out, at) {
     const turn = MEL_WINDOW / size;
     for (let from = 0; from < MEL_WINDOW; from += size) {
       for (let k = 0; k < half; k++) {
-        const [low, high] = [from + k, from + k + half];
-        const [c, s] = [cosines[k * turn], -sines[k * turn]];
+        const low = from + k; // no arrays here: a browser makes each of them anew, which takes most of the time
+        const high = low + half;
+        const c = cosines[k * turn];
+        const s = -sines[k * turn];
         const a = real[high] * c - imaginary[high] * s;
         const b = real[high] * s + imaginary[high] * c;
         real[high] = real[low] - a;
@@ -575,6 +591,8 @@ export async function pictureOf(audio, { report, pause }) {
 // --- the microphone -------------------------------------------------------------------------------------------------
 
 const LIVE_STEPS = 160; // what is remembered: 20.5 s
+const LIVE_ENSEMBLE = 79; // steps that the recurrent layers are given: 10 s, as of a clip
+const TIMBRE_CONTEXT = 1; // what the front end's first part sees to either side, in steps
 const LIVE_HOP = 7; // steps from one hearing to the next: 0.896 s
 const LIVE_SMOOTHED = 3; // windows of genre whose mean is shown
 const LIVE_MEL_HOP = 512; // samples: 32 ms
@@ -585,7 +603,7 @@ export class Listener {
   /**
    * @param {{tags?: string | null, genre?: string | null, singing?: boolean, notes?: boolean, level?: boolean}} wanted
    * @param {(part: object) => void} show
-   * @param {{run: Run, cards: Record<string, any>}} networks
+   * @param {{run: Run, cards: Record<string, any>, pause: () => Promise<void>}} networks `pause` lets messages come in
    */
   constructor(wanted, show, networks) {
     Object.assign(this, { wanted, show, networks });
@@ -597,8 +615,7 @@ export class Listener {
     this.frames = []; // the newest three
     this.listened = 0; // steps that were known at the last hearing
     this.genres = [];
-    if (wanted.singing) this.seen = new Seen(networks.cards[DETECTOR], LIVE_STEPS);
-    this.seenSteps = 0; // up to which the front end has seen
+    if (wanted.singing) this.#prepare();
     this.stopped = false;
   }
 
@@ -660,12 +677,15 @@ export class Listener {
     const part = { kind: "notes", picture, silent, pitch: null, chord: null, end_s };
     if (!silent) {
       const { run } = this.networks;
-      part.pitch = (await run("pitch", "frame", { frame: picture.slice() })).pitch;
+      // Both are asked at once, so that nothing comes between them.
+      const asked = [run("pitch", "frame", { frame: picture.slice() })];
       if (this.frames.length === 3) {
         const frames = new Float32Array(3 * BINS);
         this.frames.forEach((frame, column) => frame.forEach((value, bin) => (frames[3 * bin + column] = value)));
-        part.chord = (await run("chords", "frames", { frames })).chord;
+        asked.push(run("chords", "frames", { frames }));
       }
+      const [{ pitch }, { chord } = { chord: null }] = await Promise.all(asked);
+      Object.assign(part, { pitch, chord });
     }
     this.show({ ...part, work_ms: performance.now() - started });
   }
@@ -702,37 +722,73 @@ export class Listener {
     if (this.wanted.singing) await this.#sing(shown);
   }
 
-  async #sing(shown) {
+  /** What is kept for singing. */
+  #prepare() {
     const card = this.networks.cards[DETECTOR];
-    const small = lengthsOf(card, "front_end")[0];
+    const [[timbre], [features]] = ["timbre", "features"].map((part) => lengthsOf(card, part));
+    this.parts = { timbre, features }; // how many steps they take
+    this.seenUpTo = { timbre: 0, features: 0 }; // which step
+    this.seen = new Seen([card.signatures[`timbre_${timbre}`], card.signatures[`features_${features}`]], LIVE_STEPS);
+    this.sung = new Float32Array(LIVE_STEPS); // how likely, before smoothing
+  }
+
+  async #sing(shown) {
+    const { run: runNow, cards, pause } = this.networks;
+    // Before each call, what came in meanwhile is heard: pitch and chord must not wait for more than one.
+    const run = async (...call) => (await pause(), runNow(...call));
+    const card = cards[DETECTOR];
+    const { timbre, features } = this.parts;
     const steps = this.listened;
-    if (steps < small) return;
-    // What was seen lies at the end of `seen`, up to the step `seenSteps`. Its last steps lacked context, and are seen
-    // again; after a delay there may be more to see than one block holds.
-    let sure = this.seenSteps ? Math.max(0, this.seenSteps - FRONT_END_CONTEXT) : Math.max(0, steps - small);
-    sure = Math.max(sure, steps - LIVE_STEPS);
-    const fresh = Math.min(LIVE_STEPS, steps - this.seenSteps);
+    if (steps < timbre) return;
+    // What was seen lies at the end of `seen`, with room for what comes in now.
+    const fresh = Math.min(LIVE_STEPS, steps - this.seenUpTo.timbre);
+    this.begun ??= Math.max(0, steps - features);
     this.seen.shift(fresh);
-    this.begun ??= steps - small;
-    this.seenSteps = steps;
-    const offset = LIVE_STEPS - steps; // of a step's place in `seen`
+    this.sung.copyWithin(0, fresh);
+    await this.#see("timbre", TIMBRE_CONTEXT, (first) =>
+      run(DETECTOR, `timbre_${timbre}`, { audio: piece(this.heard, this.#place(first * this.step), timbre * this.step) }),
+    );
+    if (steps - this.begun < features) return;
+    const inputs = Object.keys(card.signatures[`features_${features}`].inputs);
+    await this.#see("features", FRONT_END_CONTEXT, (first) => {
+      const place = first + LIVE_STEPS - steps;
+      return run(DETECTOR, `features_${features}`, this.seen.part(inputs, place, place + features));
+    });
+    // One call, lengthened before the beginning: it is the newest steps that count here.
+    const count = Math.min(LIVE_ENSEMBLE, steps - this.begun);
+    const size = lengthsOf(card, "ensemble").find((length) => length >= count);
+    const heard = mirroredSteps(this.seen.part(ENSEMBLE_INPUTS, LIVE_STEPS - count, LIVE_STEPS), count, size - count, size);
+    const raw = (await run(DETECTOR, `ensemble_${size}`, heard)).singing.subarray(size - count);
+    // Of older steps, earlier answers knew more of what was before.
+    const old = count < LIVE_ENSEMBLE ? 0 : Math.min(Math.floor(count / 2), Math.max(0, count - fresh));
+    this.sung.set(raw.subarray(old), LIVE_STEPS - count + old);
+    const known = Math.min(LIVE_STEPS, steps - this.begun);
+    const { hop_s, probability, threshold } = singing(this.sung.slice(LIVE_STEPS - known), card, Infinity);
+    shown({
+      kind: "singing", hop_s, first: steps - known, frames: known, probability, threshold,
+      provisional: Math.max(steps - known, steps - FRONT_END_CONTEXT),
+    }); // prettier-ignore
+  }
+
+  /**
+   * Let a part of the front end see what came in since: in blocks, of which the last steps lacked context the last time
+   * and are seen again; after a delay there may be more to see than one block holds.
+   * @param {"timbre" | "features"} name of the part
+   * @param {number} context what it sees to either side, in steps
+   * @param {(first: number) => Promise<Arrays>} look
+   */
+  async #see(name, context, look) {
+    const [steps, size] = [this.listened, this.parts[name]];
+    let sure = Math.max(this.begun, this.seenUpTo[name] - context, steps - LIVE_STEPS);
     while (sure < steps) {
-      const first = Math.max(this.begun, Math.min(sure - FRONT_END_CONTEXT, steps - small));
-      const answer = await frontEnd(this.heard, this.#place(first * this.step), small, this.networks);
-      const to = first + small === steps ? steps : first + small - FRONT_END_CONTEXT;
+      const first = Math.max(this.begun, steps - LIVE_STEPS, Math.min(sure - context, steps - size));
+      const answer = await look(first);
+      const to = first + size === steps ? steps : first + size - context;
+      const offset = LIVE_STEPS - steps; // of a step's place in `seen`
       this.seen.set(answer, { first: first + offset, from: sure + offset, to: to + offset });
       sure = to;
     }
-    const count = Math.min(LIVE_STEPS, steps - this.begun);
-    // One call, lengthened before the beginning: it is the newest steps that count here.
-    const size = lengthsOf(card, "ensemble").find((length) => length >= count);
-    const inputs = mirroredSteps(this.seen.part(LIVE_STEPS - count, LIVE_STEPS), count, size - count, size);
-    const raw = (await this.networks.run(DETECTOR, `ensemble_${size}`, inputs)).singing.slice(size - count);
-    const { hop_s, probability, threshold } = singing(raw, card, Infinity);
-    shown({
-      kind: "singing", hop_s, first: steps - count, frames: count, probability, threshold,
-      provisional: Math.max(steps - count, steps - FRONT_END_CONTEXT),
-    }); // prettier-ignore
+    this.seenUpTo[name] = steps;
   }
 }
 

@@ -902,7 +902,7 @@ async function start() {
     main.dataset.engine = "ready";
     showNetworks();
     // What nearly every sound needs is loaded while the reader still looks around.
-    for (const name of [GENRE, tagger, "singing_detector"]) await engine.load(name);
+    await engine.load({ genre: GENRE, tags: [tagger], singing: true });
   } catch (error) {
     main.dataset.engine = "failed";
     complain(wordsOf(error));

@@ -384,6 +384,7 @@ function pcmOfAiff(buffer) {
 
 const PASSED = 0.913; // of half the lower rate, as soxr's high quality; from there to 1 the filter falls
 const STOPPED_DB = 120; // by how much it then dampens
+const ROOM = 1.25; // times the wanted rate: what halving must leave
 const MOST_TAPS = 2 ** 24; // of all filters together: no pair of rates of real recordings needs more
 
 /** The modified Bessel function of order zero, of which Kaiser's window is made. */
@@ -401,7 +402,11 @@ function divisor(a, b) {
   return b ? divisor(b, a % b) : a;
 }
 
-/** From one sample rate to another, for sound that comes in parts: a windowed sinc, without delay. */
+/**
+ * From one sample rate to another, for sound that comes in parts: windowed sincs, without delay. Far above the wanted
+ * rate, every second sample is left out first, as often as possible: there a filter has room to fall, so it is short, and
+ * the last one, which has none, has fewer samples to look at.
+ */
 export class StreamResampler {
   /**
    * @param {number} from in Hz
@@ -410,23 +415,60 @@ export class StreamResampler {
   constructor(from, to = RATE) {
     this.from = Math.round(from);
     this.to = to;
-    const common = divisor(this.from, to);
+    this.known = 0; // samples that came in
+    this.done = 0; // samples that went out
+    this.stages = [];
+    const kept = Math.min(this.from, to) / 2; // in Hz: what is above must not come back below
+    let rate = this.from;
+    for (; rate % 2 === 0 && rate / 2 >= ROOM * to; rate /= 2) {
+      this.stages.push(new Stage(rate, rate / 2, PASSED * kept, rate / 2 - kept));
+    }
+    if (rate !== to) this.stages.push(new Stage(rate, to, PASSED * kept, kept));
+  }
+
+  /**
+   * @param {Float32Array} part the next samples
+   * @returns {Float32Array} what is known of the output by then, limited to [-1, 1]
+   */
+  push(part) {
+    this.known += part.length;
+    const out = this.stages.reduce((samples, stage) => stage.push(samples), part);
+    this.done += out.length;
+    return limited(out);
+  }
+
+  /** @returns {Float32Array} the rest, with silence behind the end */
+  finish() {
+    const none = new Float32Array(0);
+    const rest = this.stages.reduce((samples, stage) => joined([stage.push(samples), stage.finish()]), none);
+    const all = Math.round((this.known * this.to) / this.from);
+    return limited(rest.subarray(0, Math.max(0, all - this.done)));
+  }
+}
+
+/** One filter of a resampler, and what it needs to know of the sound before. */
+class Stage {
+  /**
+   * @param {number} from in Hz
+   * @param {number} to in Hz
+   * @param {number} passed in Hz: what is below stays as it is
+   * @param {number} stopped in Hz: what is above is gone
+   */
+  constructor(from, to, passed, stopped) {
+    const common = divisor(from, to);
     this.up = to / common;
-    this.down = this.from / common;
-    const nyquist = Math.min(this.from, to) / 2 / this.from; // in cycles per sample of the input
-    const middle = (nyquist * (1 + PASSED)) / 2;
-    const taps = (STOPPED_DB - 7.95) / (14.36 * nyquist * (1 - PASSED)); // Kaiser's estimate
+    this.down = from / common;
+    const taps = (STOPPED_DB - 7.95) / (14.36 * ((stopped - passed) / from)); // Kaiser's estimate
     this.half = 2 * Math.ceil(taps / 4); // even, so that four at a time come out
-    this.same = this.from === to;
-    if (!this.same && this.up * 2 * this.half > MOST_TAPS) throw new LiveError("rate", String(from));
-    this.filters = this.same ? [] : this.#filters(middle);
+    if (this.up * 2 * this.half > MOST_TAPS) throw new LiveError("rate", String(from));
+    this.filters = this.#filters((passed + stopped) / 2 / from);
     this.kept = new Float32Array(this.half); // silence before the beginning
     this.first = -this.half; // which sample of the input is the first one kept
     this.known = 0; // samples that came in
     this.done = 0; // samples that went out
   }
 
-  /** One filter for each place between two samples of the input on which a sample of the output may fall. */
+  /** Weights for each place between two samples of the input on which a sample of the output may fall. */
   #filters(middle) {
     const beta = 0.1102 * (STOPPED_DB - 8.7);
     return Array.from({ length: this.up }, (_, phase) =>
@@ -440,13 +482,8 @@ export class StreamResampler {
     );
   }
 
-  /**
-   * @param {Float32Array} part the next samples
-   * @returns {Float32Array} what is known of the output by then, limited to [-1, 1]
-   */
   push(part) {
     this.known += part.length;
-    if (this.same) return limited(part.slice());
     const kept = new Float32Array(this.kept.length + part.length);
     kept.set(this.kept);
     kept.set(part, this.kept.length);
@@ -455,9 +492,7 @@ export class StreamResampler {
     return this.#upto(Math.max(this.done, Math.ceil(((this.known - this.half) * this.up) / this.down)));
   }
 
-  /** @returns {Float32Array} the rest, with silence behind the end */
   finish() {
-    if (this.same) return new Float32Array(0);
     const all = Math.round((this.known * this.up) / this.down);
     const kept = new Float32Array(this.kept.length + 2 * this.half);
     kept.set(this.kept);
@@ -485,13 +520,12 @@ export class StreamResampler {
     const drop = Math.max(0, Math.floor((end * down) / up) - half + 1 - first);
     this.kept = kept.slice(drop);
     this.first += drop;
-    return limited(out);
+    return out;
   }
 }
 
 function limited(samples) {
-  for (let i = 0; i < samples.length; i++) samples[i] = Math.max(-1, Math.min(1, samples[i]));
-  return samples;
+  return samples.map((value) => Math.max(-1, Math.min(1, value)));
 }
 
 /**

@@ -93,8 +93,9 @@ class Line {
 }
 
 /**
- * Runs the networks in a worker; in a second one it finds singing, which takes half of the time, while the first does
- * the rest, or follows pitch and level of the microphone, which must not wait for a tagger.
+ * Runs the networks in a worker; in a second one it draws the picture and finds singing, which takes half of the time,
+ * while the first does the rest. The second one also follows pitch and level of the microphone, which must not wait for a
+ * tagger.
  */
 export class Engine {
   #unpack;
@@ -145,16 +146,18 @@ export class Engine {
     return Promise.all(names.filter(Boolean).map((name) => line.load(name, this.#unpack)));
   }
 
-  /** Load a network of the course, once. @param {string} name */
-  async load(name) {
-    await this.start();
-    await this.#load(this.#main, [name]);
+  /** Load what a task needs, each network into the worker that runs it. @param {Wanted & {notes?: boolean}} wanted */
+  async #needed({ genre, similar, tags, singing, notes }) {
+    const alike = similar ? ["neighbours", "musicnn_msd"] : [];
+    await this.#load(this.#main, [genre, ...[tags].flat(), ...alike]);
+    const second = [singing && "singing_detector", notes && "pitch", notes && "chords"].filter(Boolean);
+    if (second.length) await this.#load(await this.#other(), second);
   }
 
-  /** Load what a task needs. @param {Line} line @param {Wanted} wanted */
-  #needed(line, { genre, similar, tags, singing }) {
-    const alike = similar ? ["neighbours", "musicnn_msd"] : [];
-    return this.#load(line, [genre, ...[tags].flat(), singing && "singing_detector", ...alike]);
+  /** Load what a task will need. @param {Wanted} wanted */
+  async load(wanted) {
+    await this.start();
+    await this.#needed(wanted);
   }
 
   /**
@@ -202,10 +205,10 @@ export class Engine {
       cancelled = true;
       for (const line of lines) line.tell({ task: "cancel", job: id });
     };
-    const { singing, ...rest } = wanted;
-    const parts = singing && sharesOf(rest) ? [rest, { singing }] : [wanted];
+    const { picture, singing, ...rest } = wanted;
+    const parts = [rest, { picture, singing }]; // of the first worker and of the second
     const all = sharesOf(wanted);
-    const known = parts.map(() => 0); // which share of each part is done
+    const known = [0, 0]; // which share of each part is done
     const show = (i) => (part) => {
       if (cancelled) return;
       if (part.kind !== "progress") {
@@ -216,10 +219,11 @@ export class Engine {
       onpart?.({ ...part, share: known.reduce((sum, share) => sum + share, 0) / all });
     };
     const doing = async (part, i) => {
+      if (!sharesOf(part)) return {};
       if (i) await this.#share(song);
-      const line = i ? await this.#other() : this.#main;
-      await this.#needed(line, part);
+      await this.#needed(part);
       if (cancelled) throw new LiveError("cancelled");
+      const line = i ? await this.#other() : this.#main;
       lines.push(line);
       return line.ask({ task: "analyse", song, wanted: part }, [], show(i), id);
     };
@@ -258,14 +262,13 @@ export class Engine {
    */
   async listen({ rate, tags = null, genre = null, singing = false, notes = false }, onpart) {
     await this.start();
-    await this.#needed(this.#main, { tags, genre, singing });
-    const quick = await this.#other();
-    if (notes) await this.#load(quick, ["pitch", "chords"]);
+    await this.#needed({ tags, genre, singing, notes });
+    const second = await this.#other();
     const id = Line.next();
     // A call of a tagger takes a tenth of a second and more, for which pitch and level should not wait.
     const ends = [
-      this.#main.ask({ task: "listen", wanted: { rate, tags, genre, singing } }, [], onpart, id),
-      quick.ask({ task: "listen", wanted: { rate, notes, level: true } }, [], onpart, id),
+      this.#main.ask({ task: "listen", wanted: { rate, tags, genre } }, [], onpart, id),
+      second.ask({ task: "listen", wanted: { rate, notes, singing, level: true } }, [], onpart, id),
     ];
     const ended = Promise.all(ends).then(([heard]) => heard);
     ended.catch(() => {}); // whoever stops it hears of it
@@ -273,17 +276,17 @@ export class Engine {
       /** Hand over the next samples. @param {Float32Array} part */
       push: (part) => {
         const copy = part.slice();
-        quick.tell({ task: "push", job: id, part: copy }, [copy.buffer]);
+        second.tell({ task: "push", job: id, part: copy }, [copy.buffer]);
         this.#main.tell({ task: "push", job: id, part }, [part.buffer]);
       },
       /** Exchange networks. @param {Partial<Wanted>} changes */
       set: async (changes) => {
-        await this.#needed(this.#main, changes);
+        await this.#needed(changes);
         this.#main.tell({ task: "set", job: id, changes });
       },
       /** @returns {Promise<{duration_s: number}>} how much was heard */
       stop: () => {
-        for (const line of [quick, this.#main]) line.tell({ task: "stop", job: id });
+        for (const line of [second, this.#main]) line.tell({ task: "stop", job: id });
         return ended;
       },
     };
@@ -448,7 +451,7 @@ export function serve(LiteRT, scope) {
     async listen({ id, wanted }) {
       const resampler = new StreamResampler(wanted.rate, RATE);
       const show = (part) => scope.postMessage({ id, part });
-      const listener = new Listener(wanted, show, { run, cards });
+      const listener = new Listener(wanted, show, { run, cards, pause });
       return new Promise((done, failed) => listeners.set(id, { listener, resampler, done, failed, busy: {} }));
     },
   };

@@ -22,15 +22,22 @@ from dl4mir_utils.data import load
 from dl4mir_utils.models import MSD_TAGS, MTT_TAGS, musicnn, singing_detector
 from dl4mir_utils.models.lite import Signature, to_tflite
 from dl4mir_utils.models.musicnn import EXCERPT
-from dl4mir_utils.models.pruning import without_still_filters
+from dl4mir_utils.models.pruning import FILTERS, without_still_filters
 from dl4mir_utils.models.singing import FEATURES, MELS, STEP
 from dl4mir_utils.paths import data_root
 
 SAMPLES = 2048  # of a step of the singing detector
 # Lengths for the live page, because a browser's LiteRT takes fixed shapes only. The front end answers to blocks as to
 # the whole. To the recurrent layers a song of another length is lengthened to the next one; 79 steps are a clip of
-# 10 s, 439 the blocks of longer songs on the command line.
-PAGE_STEPS = {"front_end": (28, 96), "ensemble": (28, 52, 79, 112, 160, 439)}
+# 10 s, 439 the blocks of longer songs on the command line. Before the microphone, the front end is called in two parts:
+# "timbre" costs most and sees half a step to each side, so what it said of older steps still holds.
+PAGE_STEPS = {
+    "front_end": (28, 96),
+    "timbre": (10,),
+    "features": (28,),
+    "ensemble": (28, 52, 79, 112, 160, 439),
+}
+HEARD = FILTERS[:2]  # layers of musicnn that look at timbre
 SINGLE, HALF = 1e-5, 2e-3  # by how much probabilities may differ from Keras'
 
 
@@ -57,21 +64,33 @@ def detector():
     """Return the same of the singing detector, in two parts: one costs most and sees little, the other sees far."""
     found = singing_detector()
     front_end = without_still_filters(found.model.get_layer("front_end"))
+    # What the front end's own two parts hand on: the spectrogram, and what its filters for timbre say of it.
+    log_mel, embedding = front_end.outputs
+    mel, heard = front_end.get_layer("rhythm_128").input, front_end.get_layer("front").input[:2]
+    timbre = keras.Model(front_end.inputs, [log_mel, mel, *heard], name="timbre")
+    features = keras.Model([mel, *heard], embedding, name="features")
     ensemble = found.model.get_layer("ensemble")
 
     def part(name, steps):
-        if name == "front_end":
-            return Signature(front_end, {"audio": (1, steps and SAMPLES * steps, 1)}, ["log_mel", "embedding"])
+        audio = {"audio": (1, steps and SAMPLES * steps, 1)}
         frames = steps and STEP * steps
+        if name == "front_end":
+            return Signature(front_end, audio, ["log_mel", "embedding"])
+        if name == "timbre":
+            return Signature(timbre, audio, ["log_mel", "mel", *HEARD])
+        if name == "features":
+            mels, *filters = ((1, frames + 1, *tensor.shape[2:]) for tensor in (mel, *heard))
+            return Signature(features, {"mel": mels, **dict(zip(HEARD, filters, strict=True))}, ["embedding"])
         return Signature(ensemble, {"log_mel": (1, frames, MELS), "embedding": (1, steps, FEATURES)}, ["singing"])
 
-    signatures = {name: part(name, None) for name in PAGE_STEPS}
+    signatures = {name: part(name, None) for name in ("front_end", "ensemble")}
     for name, lengths in PAGE_STEPS.items():
         signatures.update({f"{name}_{steps}": part(name, steps) for steps in lengths})
     facts = {
         "title": "The course's singing detector",
         "outputs": {
             "log_mel": "8 frames to a step",
+            "mel, timbre_38, timbre_67": "what the parts of the front end hand on: 8 frames to a step, and one more",
             "embedding": "musicnn's features, their mean over the frames of a step",
             "singing": "the probability that somebody sings or speaks, for each step",
         },
