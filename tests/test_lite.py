@@ -141,6 +141,21 @@ def test_no_singing_decision_changes(tmp_path):
     assert frames > 4500
 
 
+def test_the_two_parts_of_the_front_end_answer_as_the_whole():
+    """The live page calls them one after the other, and the first one in blocks that overlap by what it sees."""
+    detector, audio = network("singing_detector"), load("mini/singing").mix("test", 0)[0][: 28 * 2048]
+    wanted = detector("front_end_28", audio=audio[np.newaxis, :, np.newaxis])
+    frames: dict[str, list] = {}
+    for first, kept in ((0, slice(0, 72)), (8, slice(8, 72)), (16, slice(8, 72)), (18, slice(56, None))):
+        block = audio[first * 2048 : (first + 10) * 2048]
+        for name, values in detector("timbre_10", audio=block[np.newaxis, :, np.newaxis]).items():
+            frames.setdefault(name, []).append(values[:, kept])
+    seen = {name: np.concatenate(parts, axis=1) for name, parts in frames.items()}
+    np.testing.assert_allclose(seen.pop("log_mel"), wanted["log_mel"], atol=1e-4)
+    found = detector("features_28", **seen)["embedding"]
+    np.testing.assert_allclose(found, wanted["embedding"], atol=1e-4)
+
+
 def test_a_long_song_is_heard_as_keras_hears_it(tmp_path):
     """Longer than any window: the front end answers as in one pass, the recurrent layers in blocks as long as these."""
     detector, mixes = singing_detector(), load("mini/singing")
