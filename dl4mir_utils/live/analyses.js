@@ -88,7 +88,7 @@ export async function tagsOverTime(network, audio, { run, cards, report }) {
  */
 export async function genreOverTime(network, audio, { run, cards, report }) {
   const card = cards[network];
-  const { labels, window_samples: length, hop_samples: hop } = card;
+  const { labels, window_samples: length, hop_samples: hop, sample_rate_hz: rate } = card;
   const columns = labels.length;
   const count = Math.max(1, Math.floor((audio.length - length) / hop) + 1);
   const rows = new Float32Array(count * columns);
@@ -96,8 +96,8 @@ export async function genreOverTime(network, audio, { run, cards, report }) {
   const known = (frames) => {
     const smoothed = runningMean(rows, frames, columns, card.smooth_windows);
     return {
-      kind: "genre", network, labels, hop_s: hop / RATE, window_s: length / RATE,
-      start_s: (length - hop) / 2 / RATE, // a frame is the middle of its window
+      kind: "genre", network, labels, hop_s: hop / rate, window_s: length / rate,
+      start_s: (length - hop) / 2 / rate, // a frame is the middle of its window
       frames, columns, rows: rows.slice(0, frames * columns), smoothed, mean: meanRow(rows, frames, columns),
       unsure_below: card.unsure_below,
       sure: Uint8Array.from({ length: frames }, (_, i) => isSure(card, smoothed.subarray(i * columns, (i + 1) * columns), silent[i])),
@@ -444,14 +444,25 @@ function findUse(card) {
   return null;
 }
 
+/** Whether a network names genres and knows when it is unsure, as those of `dl4mir train` do. */
+function isOfGenres({ use, window_samples, hop_samples, smooth_windows, unsure_below }) {
+  const called = use.signature === "window" && use.input === "audio" && use.output === "genre" && use.frames === 1;
+  return called && use.samples === window_samples && hop_samples > 0 && smooth_windows > 0 && unsure_below >= 0;
+}
+
 /**
- * The answer of any network over time, window by window.
+ * The answer of any network over time, window by window; if it is one of genres, smoothed as the course's own.
  * @param {string} network
  * @param {Float32Array} audio at the network's own rate
  * @param {Work} work
  */
 export async function ownOverTime(network, audio, { run, cards, report }) {
   const { labels, title, sample_rate_hz: rate, use, hop_samples } = cards[network];
+  if (isOfGenres(cards[network])) {
+    const own = (found) => ({ ...found, kind: "own", title: title ?? network, output: use.output });
+    const asOwn = (found, share) => report(own(found), share);
+    return own(await genreOverTime(network, audio, { run, cards, report: asOwn }));
+  }
   const hop = use.frames === 1 && hop_samples > 0 ? hop_samples : use.samples;
   const columns = labels.length;
   const windows = Math.max(1, Math.ceil((audio.length - use.samples) / hop) + 1);

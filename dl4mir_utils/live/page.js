@@ -401,7 +401,10 @@ function showAnswers() {
     showGenre(result.genre);
     track("genre", genreTrack(result.genre, song.duration_s, genreNotes().slice(0, 1)));
   }
-  if (own && fresh("own", result.own)) track("own", ownTrack({ ...result.own, title: own.card.title ?? own.file }));
+  if (own && fresh("own", result.own)) {
+    const { title, score } = own.card;
+    track("own", ownTrack({ ...result.own, title: title ?? own.file }, song.duration_s, [score?.text].filter(Boolean)));
+  }
   if (!result.own && tracks.delete("own")) changed = true;
   if (fresh("similar", result.similar)) showAlike(result.similar.nearest);
   if (changed) {

@@ -5,6 +5,7 @@ import { MEL_BANDS, MEL_RANGE_DB, MEL_TICKS } from "./analyses.js";
 export const STRONGEST = 12; // tags in the heat map
 const GENRE_TAGS = 6;
 const CURVES = 4; // more lines than that are easier to read as a heat map
+const SLICES = 7; // of a pie: as many as there are colours
 const GENRE_HOP_S = 0.08; // between two windows the pie goes evenly from one answer to the next
 
 /** Numbers as the player reads them: level 0 is `low`, the top level is `high`. */
@@ -146,8 +147,15 @@ export function genreTrack({ labels, smoothed, sure, frames, columns, hop_s, sta
   };
 }
 
-/** The output of a network of the reader's own: lines if it has few, else a heat map of the strongest. */
-export function ownTrack(found) {
+/**
+ * The output of a network of the reader's own: a pie if it is one of genres, else lines if it has few outputs, or a heat
+ * map of the strongest.
+ * @param {any} found
+ * @param {number} duration_s
+ * @param {string[]} notes what is written beside a pie
+ */
+export function ownTrack(found, duration_s, notes) {
+  if (found.smoothed && found.columns <= SLICES) return { ...genreTrack(found, duration_s, notes), name: found.title };
   // A network that is not made well may answer with what is no number.
   const rows = found.rows.map((value) => (Number.isFinite(value) ? value : 0));
   const mean = found.mean.map((value) => (Number.isFinite(value) ? value : 0));

@@ -467,11 +467,11 @@ def test_little_motion(microphones, address):
 # --- a network of one's own ---------------------------------------------------------------------------------------
 
 
-def network(**changes) -> list[dict]:
-    """Return the two files of a network: musicnn's, under another name, with other words in its card."""
-    card = json.loads((PRETRAINED / "musicnn_mtt.json").read_text("utf-8")) | changes
+def network(source="musicnn_mtt", **changes) -> list[dict]:
+    """Return the two files of a network: one of the course's, under another name, with other words in its card."""
+    card = json.loads((PRETRAINED / f"{source}.json").read_text("utf-8")) | changes
     card = {name: value for name, value in card.items() if value is not None}
-    content = (PRETRAINED / "musicnn_mtt.tflite").read_bytes()
+    content = (PRETRAINED / f"{source}.tflite").read_bytes()
     return [
         {"name": "mine.tflite", "mimeType": "", "buffer": content},
         {"name": "mine.json", "mimeType": "application/json", "buffer": json.dumps(card).encode()},
@@ -527,6 +527,20 @@ def test_broken_network(page):
     page.wait_for_selector("#trouble:not([hidden])", timeout=SLOW_MS)
     assert "LiteRT cannot run this network" in text(page, "#trouble")
     page.complaints.clear()
+
+
+def test_own_network_of_genres_is_a_pie_that_may_be_unsure(page, song):
+    """As `dl4mir train` makes them: here it is the course's own, so both say the same."""
+    score = {"text": "It was right seldom."}
+    page.set_input_files("#own-file", network("genre_mini", title="My genres", score=score, labels=["a", "b", "c"]))
+    page.wait_for_selector("#own-wait:visible", timeout=SLOW_MS)
+    choose(page, song)
+    mine, course = (page.locator(".dl4mir-player .genre-now").nth(i) for i in (0, 1))
+    assert "It was right seldom." in mine.inner_text() and mine.locator(".pie").count() == 1
+    values = [re.findall(r"\d+ %", each.locator("ul").inner_text()) for each in (mine, course)]
+    assert values[0] == values[1] and len(values[0]) == 3
+    of_mine, of_course = (written(page, f"{name}, CSV")[1] for name in ("Your network", "Genre over time"))
+    assert of_mine.splitlines()[1:] == of_course.splitlines()[1:] and of_mine.startswith("time_s,a,b,c")
 
 
 def test_own_network_before_the_sound(page, song):
