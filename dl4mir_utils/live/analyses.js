@@ -234,7 +234,7 @@ export async function singingOverTime(audio, { run, cards, report }) {
   const raw = new Float32Array(steps);
   let done = 0;
   for (const block of cover(steps, small, large, FRONT_END_CONTEXT)) {
-    seen.set(await frontEnd(audio, block.first * step, block.size, { run, cards }), block);
+    seen.set(await stepsFrom("front_end", audio, block.first * step, block.size, { run, cards }), block);
     // Only blocks after which something comes: the last one is for the end.
     for (let start; block.to > (start = Math.max(0, done - ENSEMBLE_CONTEXT)) + longest; ) {
       const answer = await ensemble(seen, start, start + longest, { run, cards });
@@ -290,8 +290,9 @@ class Seen {
   }
 }
 
-function frontEnd(audio, start, steps, { run, cards }) {
-  return run(DETECTOR, `front_end_${steps}`, { audio: piece(audio, start, steps * cards[DETECTOR].step_samples) });
+/** Ask a part of the detector about some steps of a sound, from a sample on. */
+function stepsFrom(part, audio, start, steps, { run, cards }) {
+  return run(DETECTOR, `${part}_${steps}`, { audio: piece(audio, start, steps * cards[DETECTOR].step_samples) });
 }
 
 /**
@@ -757,7 +758,7 @@ export class Listener {
     this.seen.shift(fresh);
     this.sung.copyWithin(0, fresh);
     await this.#see("timbre", TIMBRE_CONTEXT, (first) =>
-      run(DETECTOR, `timbre_${timbre}`, { audio: piece(this.heard, this.#place(first * this.step), timbre * this.step) }),
+      stepsFrom("timbre", this.heard, this.#place(first * this.step), timbre, { run, cards }),
     );
     if (steps - this.begun < features) return;
     const inputs = Object.keys(card.signatures[`features_${features}`].inputs);
