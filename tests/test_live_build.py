@@ -1,6 +1,6 @@
 """How the live page is put together: modules become one script, assets become scripts, LiteRT.js comes from npm."""
 
-import base64
+import codecs
 import gzip
 import json
 import re
@@ -50,11 +50,15 @@ def test_what_cannot_be_joined_is_named(tmp_path, line):
 
 def test_a_packed_asset_is_the_asset():
     content = bytes(range(256)) * 9
-    script = build.pack("clips/a “b”", content).decode()
-    name, text = re.fullmatch(r'\(globalThis\.PACK \?\?= \{\}\)\[(".*")\] = "([\w+/=]+)";\n', script).groups()
+    script = build.pack("clips/a “b”", content)
+    assert script[:2] == codecs.BOM_UTF16_LE
+    form = r'\(globalThis\.PACK \?\?= \{\}\)\[(".*")\] = \[(\d+), "([\u4000-\ubfff]+)"\];\n'
+    name, length, letters = re.fullmatch(form, script.decode("utf-16")).groups()
     assert json.loads(name) == "clips/a “b”"
-    assert gzip.decompress(base64.b64decode(text)) == content
-    assert build.pack("clips/a “b”", content).decode() == script  # the same bytes every time
+    bits = "".join(f"{ord(letter) - 0x4000:015b}" for letter in letters)
+    zipped = int(bits[: 8 * int(length)], 2).to_bytes(int(length), "big")
+    assert gzip.decompress(zipped) == content
+    assert build.pack("clips/a “b”", content) == script  # the same bytes every time
 
 
 def test_the_page_connects_to_nothing_and_runs_nothing_from_elsewhere():
@@ -195,13 +199,15 @@ def test_assets_are_written_and_old_ones_removed(tmp_path):
     assert (folder / "wasm.js").stat().st_mtime_ns == before
 
 
-CLIP = {"clip": "0ad_01_0", "file": "clips/0ad_01_0.ogg", "title": "T", "artist": "A", "genre": "", "credit": "C"}
+CLIP = dict.fromkeys(("title", "artist", "genre", "credit"), "") | {"clip": "0ad_01_0", "preview_s": 0}
 
 
 def test_any_server_of_files_will_do(tmp_path, monkeypatch):
     """GitHub Pages has it below a path, knows no headers of ours, and drops names that begin with an underscore."""
     monkeypatch.setattr(build, "litert_js", lambda folder: fake_package(tmp_path))
-    monkeypatch.setattr("dl4mir_utils.live.neighbours.neighbours", lambda cache: {"clips": [CLIP]})
+    monkeypatch.setattr(
+        "dl4mir_utils.live.neighbours.neighbours", lambda cache: ({"clips": [CLIP]}, {"0ad_01_0": b"OggS"})
+    )
     folder = tmp_path / "course"
     folder.mkdir()
     assert build.build_live(folder) is None

@@ -7,10 +7,12 @@ import json
 
 import numpy as np
 import pytest
+import soundfile
 from page_picture import PERIODS, page_frame
 
 from dl4mir_utils.apps.lite import Network, network, read_card
 from dl4mir_utils.apps.similar import file_embedding, unit
+from dl4mir_utils.apps.tag import file_tags
 from dl4mir_utils.chords import CHORD_NAMES, PITCH_CLASSES
 from dl4mir_utils.data import load
 from dl4mir_utils.decoding import SILENCE
@@ -211,27 +213,49 @@ def test_recorded_chords_are_named_alike_with_the_pages_picture(small_recipe):
 
 
 def test_neighbours_are_those_of_the_command_line_and_cached(tmp_path, monkeypatch):
-    few = live_neighbours.one_of_each_piece
-    monkeypatch.setattr(live_neighbours, "one_of_each_piece", lambda rows: few(rows)[::60])
+    all_rows = live_neighbours.first_of_each
+    monkeypatch.setattr(live_neighbours, "first_of_each", lambda column, rows: all_rows(column, rows)[:182:60])
     cache = tmp_path / "build" / "neighbours.json"
-    found = live_neighbours.neighbours(cache)
+    found, sounds = live_neighbours.neighbours(cache)
     assert json.loads(json.dumps(found)) == found and found["values"] == 200
     vectors = np.frombuffer(base64.b64decode(found["vectors"]), "<f4").reshape(-1, 200)
-    assert len(vectors) == len(found["clips"]) == 4
+    assert len(vectors) == len(found["clips"]) == len(sounds) == 4
     for clip, vector in zip(found["clips"], vectors, strict=True):
         embedding = file_embedding(course_file("mini/" + clip["file"]))
         np.testing.assert_allclose(vector, unit(embedding), atol=1e-5)
         assert clip["licence"] in clip["credit"] and clip["artist"] in clip["credit"]
-    monkeypatch.setattr(live_neighbours, "_vectors", lambda files: pytest.fail("they are in the cache"))
-    assert live_neighbours.neighbours(cache) == found
+        file = course_file("mini/" + clip["file"])
+        wanted = live_neighbours.preview(file) if clip["preview_s"] else file.read_bytes()
+        assert sounds[clip["clip"]] == wanted
+    assert [clip["preview_s"] for clip in found["clips"]] == [0, 6, 6, 6]  # as if all were of one artist
+    with monkeypatch.context() as patched:
+        patched.setattr(live_neighbours, "_of_each", lambda work, files: pytest.fail("they are in the cache"))
+        assert live_neighbours.neighbours(cache) == (found, sounds)
+    content = cache.read_text("utf-8")
     cache.write_text('{"state": "')  # cut off
-    monkeypatch.setattr(live_neighbours, "_vectors", lambda files: vectors.tobytes())
-    assert live_neighbours.neighbours(cache) == found
-    assert live_neighbours.neighbours(cache) == found
+    assert live_neighbours.neighbours(cache) == (found, sounds)
+    assert cache.read_text("utf-8") == content  # previews are the same bytes every time
 
 
 def test_each_piece_is_there_once():
     table = load("mini/tracker").frame
     rows = [{"track": track, "clip_id": name} for name, track in table["track"].items()]
-    chosen = live_neighbours.one_of_each_piece(rows)
+    chosen = live_neighbours.first_of_each("track", rows)
     assert len(chosen) == table["track"].nunique() == len({row["track"] for row in chosen})
+
+
+def test_previews_are_small_and_sound_like_their_clips(tmp_path):
+    """Five of the six strongest tags, three a clip, are those of the whole clip."""
+    files = sorted(course_file("mini/clips.csv").parent.glob("clips/*.ogg"))[::20]
+    strongest, sizes = [], []
+    for file in files:
+        short = tmp_path / "preview.ogg"
+        short.write_bytes(live_neighbours.preview(file))
+        head = soundfile.info(short)
+        assert (head.subtype, head.channels) == ("OPUS", 1)
+        # soundfile may leave out the last packet, which is filled up with silence.
+        assert head.duration == pytest.approx(live_neighbours.PREVIEW_S, abs=0.06)
+        sizes.append(short.stat().st_size / file.stat().st_size)
+        strongest.append([set(np.argsort(file_tags(each, "musicnn_mtt"))[-3:]) for each in (file, short)])
+    assert np.mean(sizes) < 0.4
+    assert np.mean([len(whole & cut) / 3 for whole, cut in strongest]) > 0.75

@@ -1,14 +1,16 @@
-"""What the live page knows of the course's own clips: for each piece, how musicnn hears it, and whose it is."""
+"""What the live page has of the course's own clips: of each piece its sound, how musicnn hears it, and whose it is."""
 
 import base64
 import csv
 import hashlib
+import io
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soundfile
 
 from dl4mir_utils.apps.lite import network_card
 from dl4mir_utils.apps.similar import NETWORK, file_embedding, unit
@@ -16,26 +18,33 @@ from dl4mir_utils.apps.workers import Failure, each_in_process
 from dl4mir_utils.errors import AudioDecodeError
 from dl4mir_utils.paths import course_file
 
-VERSION = 1  # of what is written: to be raised with a change of it
+VERSION = 2  # of what is written: to be raised with a change of it
+PREVIEW_S, FADE_S = 6, 0.05
+PREVIEW_BITS = 18000  # a second: all previews together are then as large as 70 whole clips
 
 
-def neighbours(cache: Path) -> dict[str, Any]:
-    """Return one clip of each piece of data/mini, with a unit vector of what musicnn knows of it.
+def neighbours(cache: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Return one clip of each piece of data/mini, with a unit vector of what musicnn knows of it, and its sound.
 
     The vectors are those that `dl4mir similar` compares: the products of two are the similarities that it prints.
+    All clips would be too much for a page to carry. So one clip of each artist or soundtrack is whole; of the
+    others there is a preview, which is good enough to hear why they are near.
 
     Parameters
     ----------
     cache : Path
         A JSON file. If it was written for the same network and the same clips, it is read; otherwise all clips are
-        heard, which takes some ten seconds, and it is written.
+        heard, which takes some twenty seconds, and it is written.
 
     Returns
     -------
-    dict
+    found : dict
         What JSON can hold. "network": its name; "values": of a vector; "clips": a list of dicts with the strings
         clip (its name), file (below data/mini), title, artist, genre (empty where it has none), licence (an SPDX
-        expression) and credit (one line); "vectors": base64 of float32, little-endian, clips × values.
+        expression) and credit (one line), and with preview_s: 0 where the clip is whole, otherwise the seconds that
+        there are of it; "vectors": base64 of float32, little-endian, clips × values.
+    sounds : dict of str to bytes
+        By the clip's name: its file, or its preview (`preview`).
 
     Raises
     ------
@@ -46,15 +55,25 @@ def neighbours(cache: Path) -> dict[str, Any]:
     """
     table = course_file("mini/clips.csv")
     with table.open(encoding="utf-8", newline="") as opened:
-        rows = one_of_each_piece(csv.DictReader(opened))
+        rows = first_of_each("track", csv.DictReader(opened))
     card = network_card(NETWORK)
     parts = [str(VERSION), card["sha256"], *(row["clip_id"] + row["sha256"] for row in rows)]
     state = hashlib.sha256("\n".join(parts).encode()).hexdigest()
-    vectors = _cached(cache, state)
-    if vectors is None:
-        vectors = base64.b64encode(_vectors([table.parent / row["file"] for row in rows])).decode()
+    files = {row["clip_id"]: table.parent / row["file"] for row in rows}
+    whole = {row["clip_id"] for row in first_of_each("group", rows)}
+    stored = _cached(cache, state)
+    if stored is None:
+        vectors = unit(np.array(_of_each(file_embedding, files.values()))).astype("<f4").tobytes()
+        cut = [clip for clip in files if clip not in whole]
+        previews = _of_each(preview, [files[clip] for clip in cut])
+        stored = {"state": state, "vectors": base64.b64encode(vectors).decode()}
+        stored["previews"] = {clip: base64.b64encode(sound).decode() for clip, sound in zip(cut, previews, strict=True)}
         cache.parent.mkdir(parents=True, exist_ok=True)
-        cache.write_text(json.dumps({"state": state, "vectors": vectors}), encoding="utf-8")
+        cache.write_text(json.dumps(stored), encoding="utf-8")
+    sounds = {
+        clip: file.read_bytes() if clip in whole else base64.b64decode(stored["previews"][clip])
+        for clip, file in files.items()
+    }
     clips = [
         {
             "clip": row["clip_id"],
@@ -64,21 +83,46 @@ def neighbours(cache: Path) -> dict[str, Any]:
             "genre": row["genre"],
             "licence": row["licence"],
             "credit": credit(row),
+            "preview_s": 0 if row["clip_id"] in whole else PREVIEW_S,
         }
         for row in rows
     ]
-    return {"network": NETWORK, "values": card["signatures"]["window"]["outputs"]["embedding"][1]} | {
-        "clips": clips,
-        "vectors": vectors,
-    }
+    values = card["signatures"]["window"]["outputs"]["embedding"][1]
+    return {"network": NETWORK, "values": values, "clips": clips, "vectors": stored["vectors"]}, sounds
 
 
-def one_of_each_piece(rows: Iterable[dict[str, str]]) -> list[dict[str, str]]:
-    """Return the first clip of each piece: several of one would fill the list of what sounds alike."""
+def first_of_each(column: str, rows: Iterable[dict[str, str]]) -> list[dict[str, str]]:
+    """Return the first of the rows of each piece ("track"), or of each artist or soundtrack ("group")."""
     first: dict[str, dict[str, str]] = {}
     for row in rows:
-        first.setdefault(row["track"], row)
+        first.setdefault(row[column], row)
     return list(first.values())
+
+
+def preview(file: Path, threads: int = 1) -> bytes:
+    """Return the first `PREVIEW_S` seconds of a clip as Ogg Opus, faded out, in half the bits a second.
+
+    A preview is to be listened to. The networks hear it otherwise than the clip: of the three strongest tags, one in
+    six is another.
+    """
+    import av  # of the extra `course`
+
+    with soundfile.SoundFile(file) as opened:
+        rate = opened.samplerate
+        audio = opened.read(PREVIEW_S * rate, dtype="float32")
+    fade = round(FADE_S * rate)
+    audio[-fade:] *= np.linspace(1, 0, fade, dtype="float32")
+    written = io.BytesIO()
+    # Bit-exact: the same bytes every time, rather than a random number for the stream.
+    with av.open(written, "w", format="ogg", options={"fflags": "+bitexact"}) as container:
+        # Three frames of Opus a packet save a twentieth.
+        stream = container.add_stream("libopus", rate=rate, layout="mono", options={"frame_duration": "60"})
+        stream.bit_rate, stream.thread_count = PREVIEW_BITS, threads
+        sound = av.AudioFrame.from_ndarray(audio[np.newaxis], format="flt", layout="mono")
+        sound.sample_rate = rate
+        for part in (sound, None):
+            container.mux(stream.encode(part))
+    return written.getvalue()
 
 
 def credit(row: dict[str, str]) -> str:
@@ -87,19 +131,19 @@ def credit(row: dict[str, str]) -> str:
     return f"“{row['title']}” by {row['artist']}{holder}, {row['licence']}, from Debian's package {row['package']}"
 
 
-def _vectors(files: list[Path]) -> bytes:
+def _of_each(work: Callable[..., Any], files: Iterable[Path]) -> list[Any]:
     found = []
-    with each_in_process(file_embedding, files) as results:
-        for file, embedding in results:
-            if isinstance(embedding, Failure):
-                raise AudioDecodeError({str(file): embedding.reason})
-            found.append(embedding)
-    return unit(np.array(found)).astype("<f4").tobytes()
+    with each_in_process(work, list(files)) as results:
+        for file, result in results:
+            if isinstance(result, Failure):
+                raise AudioDecodeError({str(file): result.reason})
+            found.append(result)
+    return found
 
 
-def _cached(cache: Path, state: str) -> str | None:
+def _cached(cache: Path, state: str) -> dict[str, Any] | None:
     try:
         stored = json.loads(cache.read_text(encoding="utf-8"))
-        return stored["vectors"] if stored["state"] == state else None
+        return stored if stored["state"] == state else None
     except (OSError, ValueError, KeyError, TypeError):  # not there, or cut off while it was written
         return None

@@ -44,7 +44,7 @@ const part = (id) => document.getElementById(id);
 const main = part("content");
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
-/** Load live/<name>.js, which puts base64 of gzipped bytes into PACK, and undo both. */
+/** Load live/<name>.js, which puts an asset into PACK, packed, and undo both. */
 async function unpack(name) {
   const script = document.createElement("script");
   try {
@@ -180,7 +180,8 @@ async function open(file, name, clip = null) {
     showPlayer(opened, address);
     song = opened;
     showOwnNext();
-    say(part("facts"), [spoken(duration_s), clip && creditOf(clip)].filter(Boolean).join(" · "));
+    const preview = clip?.preview_s ? "a preview, encoded more tightly than the clip, so its tags differ a little" : "";
+    say(part("facts"), [spoken(duration_s), clip && creditOf(clip), preview].filter(Boolean).join(" · "));
     listenOn();
   } catch (error) {
     if (mine !== turn) return;

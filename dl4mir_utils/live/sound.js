@@ -51,18 +51,32 @@ export class LiveError extends Error {
 
 // --- assets of the page ---------------------------------------------------------------------------------------------
 
+const PACKED_FIRST = 0x4000; // the letter that stands for 15 zeros; as in build.py
+const PACKED_BITS = 15; // a letter
+
 /**
- * Undo the packing of an asset, whose script has put base64 of gzipped bytes into PACK; it is then forgotten there.
+ * Undo the packing of an asset, whose script has put gzipped bytes into PACK, their number and 15 bits a letter; it is
+ * then forgotten there.
  * @param {string} name
  * @returns {Promise<ArrayBuffer>}
  */
 export async function unpacked(name) {
-  const text = globalThis.PACK?.[name];
-  if (text === undefined) throw new LiveError("missing", `live/${name}.js`);
+  if (!globalThis.PACK?.[name]) throw new LiveError("missing", `live/${name}.js`);
+  const [length, text] = globalThis.PACK[name];
   delete globalThis.PACK[name];
-  const letters = atob(text);
-  const bytes = new Uint8Array(letters.length);
-  for (let i = 0; i < letters.length; i++) bytes[i] = letters.charCodeAt(i);
+  const bytes = new Uint8Array(length);
+  let held = 0; // bits of the letters so far that are in no byte yet
+  let count = 0; // of them
+  let at = 0;
+  for (let i = 0; i < text.length; i++) {
+    held = (held << PACKED_BITS) | (text.charCodeAt(i) - PACKED_FIRST);
+    count += PACKED_BITS;
+    while (count >= 8) {
+      count -= 8;
+      bytes[at++] = held >> count; // of the last letter, up to a byte too many, which is dropped
+    }
+    held &= (1 << count) - 1;
+  }
   return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
 }
 

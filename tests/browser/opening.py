@@ -34,6 +34,9 @@ def served(folder: Path) -> Iterator[str]:
     """Serve a folder; yields its address."""
 
     class Quiet(SimpleHTTPRequestHandler):
+        # As GitHub Pages does. What the live page loads is UTF-16, and has to pass for that all the same.
+        extensions_map = SimpleHTTPRequestHandler.extensions_map | {".js": "application/javascript; charset=utf-8"}
+
         def log_message(self, *arguments):
             pass
 

@@ -239,6 +239,25 @@ def test_clips_that_sound_alike_can_be_heard(page, song):
     assert text(page, "#result-title") == title
 
 
+def test_a_clip_is_whole_or_a_preview_that_says_so(page):
+    assert page.locator("#clip option").count() == 26  # one of each artist or soundtrack
+    page.select_option("#clip", "0ad_01_0")
+    page.get_by_role("button", name="Listen to it").click()
+    page.wait_for_selector(DONE, timeout=SLOW_MS)
+    assert text(page, "#facts").startswith("10 s") and "preview" not in text(page, "#facts")
+    # Of the same soundtrack, so it can only be a preview.
+    row = page.locator("#alike li").filter(has_text="Wildfire Games").first
+    title = row.locator("strong").inner_text()
+    row.get_by_role("button", name="Open").click()
+    page.locator("#result-title").filter(has_text=title).wait_for()  # the preview is loaded
+    page.wait_for_selector(DONE, timeout=SLOW_MS)
+    assert text(page, "#facts").startswith("6.0 s") and "a preview, encoded more tightly" in text(page, "#facts")
+
+
+def test_all_of_it_is_at_most_12_mb(folder):
+    assert sum(file.stat().st_size for file in folder.rglob("*")) <= 12e6
+
+
 def test_one_set_of_tags_at_a_time(page, song):
     choose(page, song)
     before = page.locator("#tags-answer .name").all_inner_texts()
