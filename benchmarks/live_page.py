@@ -70,7 +70,7 @@ def size(course, addresses):
     clips = megabytes((course / "live" / "clips").iterdir())
     page = megabytes(course.rglob("*")) - clips
     both = f"{page:.1f} + {clips:.1f} MB"
-    show("size of the page with its networks, and of the clips", both, "<= 12 MB", page + clips <= 12)
+    show("size of the page with its networks, and of its clips", both, "<= 12 MB", page + clips <= 12)
 
 
 @contextmanager
