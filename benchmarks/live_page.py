@@ -3,7 +3,7 @@
 The page is written into a temporary folder, and opened as a file in the system's Chromium, without a window. Printed,
 each beside its goal:
 
-- the size of the page with its networks, and of the course's clips; and how much of it a visit loads in which
+- the size of the page with its networks, and of its clips; and how much of it a visit loads in which
   everything is used (below: a song, both sets of tags, the clips that sound like it, the microphone), for each network
   and each clip is loaded when it is needed
 - the seconds until the networks can run

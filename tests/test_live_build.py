@@ -49,16 +49,20 @@ def test_what_cannot_be_joined_is_named(tmp_path, line):
 
 
 def test_a_packed_asset_is_the_asset():
-    content = bytes(range(256)) * 9
-    script = build.pack("clips/a “b”", content)
-    assert script[:2] == codecs.BOM_UTF16_LE
-    form = r'\(globalThis\.PACK \?\?= \{\}\)\[(".*")\] = \[(\d+), "([\u4000-\ubfff]+)"\];\n'
-    name, length, letters = re.fullmatch(form, script.decode("utf-16")).groups()
-    assert json.loads(name) == "clips/a “b”"
-    bits = "".join(f"{ord(letter) - 0x4000:015b}" for letter in letters)
-    zipped = int(bits[: 8 * int(length)], 2).to_bytes(int(length), "big")
-    assert gzip.decompress(zipped) == content
-    assert build.pack("clips/a “b”", content) == script  # the same bytes every time
+    lengths = set()
+    for size in (*range(40), 5000):
+        content = bytes(range(7, 7 + size)) if size < 40 else bytes(range(256)) * 9
+        script = build.pack("clips/a “b”", content)
+        assert script[:2] == codecs.BOM_UTF16_LE
+        form = r'\(globalThis\.PACK \?\?= \{\}\)\[(".*")\] = \[(\d+), "([\u4000-\ubfff]+)"\];\n'
+        name, length, letters = re.fullmatch(form, script.decode("utf-16")).groups()
+        assert json.loads(name) == "clips/a “b”"
+        bits = "".join(f"{ord(letter) - 0x4000:015b}" for letter in letters)
+        zipped = int(bits[: 8 * int(length)], 2).to_bytes(int(length), "big")
+        assert gzip.decompress(zipped) == content
+        assert build.pack("clips/a “b”", content) == script  # the same bytes every time
+        lengths.add(int(length) % build.PACKED_BITS)
+    assert len(lengths) == build.PACKED_BITS  # so the last letter held each number of bits that it can
 
 
 def test_the_page_connects_to_nothing_and_runs_nothing_from_elsewhere():

@@ -270,11 +270,11 @@ def litert_licence() -> Path:
 
 
 def pack(name: str, content: bytes) -> bytes:
-    """Return a classic script that puts `content`, gzipped, into PACK under its name: its length, and 15 bits a letter.
+    """Return a classic script that puts `content`, gzipped, into PACK under its name: how many bytes, and the letters.
 
-    The script is UTF-16, and says so by its first two bytes; browsers believe those before any server. The letters are
-    the 32768 from U+4000 on, none of which needs an escape. So text takes a fifteenth more than the bytes, where base64
-    in UTF-8 takes a third more.
+    The script is UTF-16, and says so by its first two bytes; browsers believe those before any server. A letter
+    stands for 15 bits: the 32768 letters from U+4000 on need no escape. So the text takes a fifteenth more than the
+    bytes, where base64 in UTF-8 takes a third more.
     """
     zipped = gzip.compress(content, 9, mtime=0)
     bits = np.unpackbits(np.frombuffer(zipped, np.uint8))

@@ -18,7 +18,7 @@ from dl4mir_utils.apps.workers import Failure, each_in_process
 from dl4mir_utils.errors import AudioDecodeError
 from dl4mir_utils.paths import course_file
 
-VERSION = 2  # of what is written: to be raised with a change of it
+VERSION = 2  # of what the cache holds: to be raised with a change of how it is made
 PREVIEW_S, FADE_S = 6, 0.05
 PREVIEW_BITS = 18000  # a second: all previews together are then as large as 70 whole clips
 
@@ -33,8 +33,8 @@ def neighbours(cache: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     Parameters
     ----------
     cache : Path
-        A JSON file. If it was written for the same network and the same clips, it is read; otherwise all clips are
-        heard, which takes some twenty seconds, and it is written.
+        A JSON file. If it is whole, and was written for the same network and the same clips, it is read; otherwise
+        all clips are heard, which takes some twenty seconds, and it is written.
 
     Returns
     -------
@@ -57,22 +57,22 @@ def neighbours(cache: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     with table.open(encoding="utf-8", newline="") as opened:
         rows = first_of_each("track", csv.DictReader(opened))
     card = network_card(NETWORK)
-    parts = [str(VERSION), card["sha256"], *(row["clip_id"] + row["sha256"] for row in rows)]
-    state = hashlib.sha256("\n".join(parts).encode()).hexdigest()
     files = {row["clip_id"]: table.parent / row["file"] for row in rows}
     whole = {row["clip_id"] for row in first_of_each("group", rows)}
-    stored = _cached(cache, state)
+    cut = [clip for clip in files if clip not in whole]
+    made_from = [VERSION, PREVIEW_S, FADE_S, PREVIEW_BITS, card["sha256"], [row["sha256"] for row in rows], cut]
+    stored = _cached(cache, made_from)
     if stored is None:
         vectors = unit(np.array(_of_each(file_embedding, files.values()))).astype("<f4").tobytes()
-        cut = [clip for clip in files if clip not in whole]
         previews = _of_each(preview, [files[clip] for clip in cut])
-        stored = {"state": state, "vectors": base64.b64encode(vectors).decode()}
-        stored["previews"] = {clip: base64.b64encode(sound).decode() for clip, sound in zip(cut, previews, strict=True)}
+        stored = {"vectors": base64.b64encode(vectors).decode()}
+        stored |= {clip: base64.b64encode(sound).decode() for clip, sound in zip(cut, previews, strict=True)}
         cache.parent.mkdir(parents=True, exist_ok=True)
-        cache.write_text(json.dumps(stored), encoding="utf-8")
+        part = cache.with_name(cache.name + ".part")
+        part.write_text(json.dumps({"digest": _digest(made_from, stored), "stored": stored}), encoding="utf-8")
+        part.replace(cache)
     sounds = {
-        clip: file.read_bytes() if clip in whole else base64.b64decode(stored["previews"][clip])
-        for clip, file in files.items()
+        clip: file.read_bytes() if clip in whole else base64.b64decode(stored[clip]) for clip, file in files.items()
     }
     clips = [
         {
@@ -102,8 +102,8 @@ def first_of_each(column: str, rows: Iterable[dict[str, str]]) -> list[dict[str,
 def preview(file: Path, threads: int = 1) -> bytes:
     """Return the first `PREVIEW_S` seconds of a clip as Ogg Opus, faded out, in half the bits a second.
 
-    A preview is to be listened to. The networks hear it otherwise than the clip: of the three strongest tags, one in
-    six is another.
+    A preview is to be listened to. The networks hear it otherwise than the clip: of the three strongest tags, about
+    one in six is another.
     """
     import av  # of the extra `course`
 
@@ -141,9 +141,13 @@ def _of_each(work: Callable[..., Any], files: Iterable[Path]) -> list[Any]:
     return found
 
 
-def _cached(cache: Path, state: str) -> dict[str, Any] | None:
+def _digest(made_from: list[Any], stored: dict[str, str]) -> str:
+    return hashlib.sha256(json.dumps([made_from, stored]).encode()).hexdigest()
+
+
+def _cached(cache: Path, made_from: list[Any]) -> dict[str, str] | None:
     try:
-        stored = json.loads(cache.read_text(encoding="utf-8"))
-        return stored if stored["state"] == state else None
-    except (OSError, ValueError, KeyError, TypeError):  # not there, or cut off while it was written
+        found = json.loads(cache.read_text(encoding="utf-8"))
+        return found["stored"] if found["digest"] == _digest(made_from, found["stored"]) else None
+    except (OSError, ValueError, KeyError, TypeError):  # not there, or damaged
         return None

@@ -44,7 +44,7 @@ const part = (id) => document.getElementById(id);
 const main = part("content");
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
-/** Load live/<name>.js, which puts an asset into PACK, packed, and undo both. */
+/** Load live/<name>.js, which puts a packed asset into PACK, and unpack it. */
 async function unpack(name) {
   const script = document.createElement("script");
   try {
@@ -180,7 +180,8 @@ async function open(file, name, clip = null) {
     showPlayer(opened, address);
     song = opened;
     showOwnNext();
-    const preview = clip?.preview_s ? "a preview, encoded more tightly than the clip, so its tags differ a little" : "";
+    const preview =
+      clip?.preview_s && "a preview: the beginning of a clip, with less detail, so that answers may differ from the clip’s";
     say(part("facts"), [spoken(duration_s), clip && creditOf(clip), preview].filter(Boolean).join(" · "));
     listenOn();
   } catch (error) {
@@ -195,6 +196,11 @@ async function open(file, name, clip = null) {
 /** Whose clip it is; its title stands above. */
 function creditOf({ title, credit, artist }) {
   return (credit || artist).replace(`“${title}” `, "");
+}
+
+/** Of most clips the page has but the beginning. */
+function previewOf({ preview_s }) {
+  return preview_s ? `preview, ${preview_s} s` : "";
 }
 
 /** 83 -> "1 min 23 s". */
@@ -510,7 +516,7 @@ function showAlike(nearest) {
   part("alike").replaceChildren(
     ...others.map((clip) => {
       const title = make("strong", { text: clip.title });
-      const credit = make("span", { class: "note", text: creditOf(clip) });
+      const credit = make("span", { class: "note", text: [creditOf(clip), previewOf(clip)].filter(Boolean).join(" · ") });
       const words = make("div", { class: "words" }, title, credit);
       const open = make("button", {
         type: "button",
@@ -605,10 +611,10 @@ const clips = (() => {
   audio.onended = stop;
   document.addEventListener("dl4mir-play", ({ detail }) => detail !== audio && stop());
 
-  function button({ clip, title, artist }) {
+  function button(clip) {
     const made = make("button", { type: "button", class: "play" });
-    made.dataset.title = `${title} by ${artist}`;
-    made.onclick = () => play(made, clip);
+    made.dataset.title = [`${clip.title} by ${clip.artist}`, previewOf(clip)].filter(Boolean).join(", ");
+    made.onclick = () => play(made, clip.clip);
     look(made, false);
     return made;
   }
@@ -618,7 +624,8 @@ const clips = (() => {
 
 async function openClip(clip) {
   try {
-    await open(await clips.file(clip.clip), clip.file?.replace(/^.*\//, "") ?? `${clip.clip}.ogg`, clip);
+    // A name of its own: what the networks say of a preview is not what they say of the clip's file.
+    await open(await clips.file(clip.clip), `${clip.clip}${clip.preview_s ? "_preview" : ""}.ogg`, clip);
   } catch (error) {
     complain(wordsOf(error));
   }

@@ -27,6 +27,7 @@ export const TEXTS = {
   length: "This file claims to be much longer than a file of its size can be: it seems to be damaged.",
   rate: "This file claims a sample rate of {} Hz, which no recording has: it seems to be damaged.",
   no_simd: "This browser cannot run the networks: it lacks WebAssembly SIMD, which all browsers have had since 2023. Please try a newer one.",
+  outdated: "A part of this page is of another version: {}. Please load the page again, without your browser's cache (Ctrl+Shift+R).",
   missing: "A part of this page is missing: {}. If you copied the page, copy the folder `live` beside it as well.",
   cancelled: "Stopped.",
   card: "{}",
@@ -55,14 +56,16 @@ const PACKED_FIRST = 0x4000; // the letter that stands for 15 zeros; as in build
 const PACKED_BITS = 15; // a letter
 
 /**
- * Undo the packing of an asset, whose script has put gzipped bytes into PACK, their number and 15 bits a letter; it is
- * then forgotten there.
+ * Undo the packing of an asset, whose script has put gzipped bytes into PACK: how many, and letters of 15 bits each. It
+ * is then forgotten there.
  * @param {string} name
  * @returns {Promise<ArrayBuffer>}
  */
 export async function unpacked(name) {
-  if (!globalThis.PACK?.[name]) throw new LiveError("missing", `live/${name}.js`);
-  const [length, text] = globalThis.PACK[name];
+  const packed = globalThis.PACK?.[name];
+  // A browser may still have the script of an older page, which held one text.
+  if (!Array.isArray(packed)) throw new LiveError(packed ? "outdated" : "missing", `live/${name}.js`);
+  const [length, text] = packed;
   delete globalThis.PACK[name];
   const bytes = new Uint8Array(length);
   let held = 0; // bits of the letters so far that are in no byte yet

@@ -322,6 +322,21 @@ def test_what_cannot_be_heard_is_told_kindly(page, tmp_path):
     page.complaints.clear()  # the browser names the script that is not there
 
 
+def test_assets_of_any_length_are_unpacked(page):
+    for size in range(40):
+        script = build.pack("some", bytes(range(200, 200 + size))).decode("utf-16")
+        found = page.evaluate(
+            "async script => { (0, eval)(script); return [...new Uint8Array(await live.unpacked('some'))] }", script
+        )
+        assert found == list(range(200, 200 + size))
+
+
+def test_an_asset_of_an_older_page_is_named(page):
+    page.evaluate("globalThis.PACK = { some: 'H4sI' }")
+    said = page.evaluate("live.unpacked('some').then(() => '', (error) => `${error.code}: ${error.message}`)")
+    assert said.startswith("outdated: ") and "live/some.js" in said and "load the page again" in said
+
+
 def test_a_task_can_be_stopped_and_another_begun(page, same_samples):
     page.set_input_files("#file", str(same_samples))
     stopped_ms, code, frames = page.evaluate(

@@ -248,10 +248,12 @@ def test_a_clip_is_whole_or_a_preview_that_says_so(page):
     # Of the same soundtrack, so it can only be a preview.
     row = page.locator("#alike li").filter(has_text="Wildfire Games").first
     title = row.locator("strong").inner_text()
+    assert row.locator(".note").inner_text().endswith("preview, 6 s")
+    assert row.locator(".play").get_attribute("aria-label").endswith("preview, 6 s")
     row.get_by_role("button", name="Open").click()
     page.locator("#result-title").filter(has_text=title).wait_for()  # the preview is loaded
     page.wait_for_selector(DONE, timeout=SLOW_MS)
-    assert text(page, "#facts").startswith("6.0 s") and "a preview, encoded more tightly" in text(page, "#facts")
+    assert text(page, "#facts").startswith("6.0 s") and "a preview: the beginning of a clip" in text(page, "#facts")
 
 
 def test_all_of_it_is_at_most_12_mb(folder):
