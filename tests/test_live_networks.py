@@ -222,10 +222,10 @@ def test_neighbours_are_those_of_the_command_line_and_cached(tmp_path, monkeypat
     vectors = np.frombuffer(base64.b64decode(found["vectors"]), "<f4").reshape(-1, 200)
     assert len(vectors) == len(found["clips"]) == len(sounds) == 4
     for clip, vector in zip(found["clips"], vectors, strict=True):
-        embedding = file_embedding(course_file("mini/" + clip["file"]))
+        file = course_file(f"mini/clips/{clip['clip']}.ogg")
+        embedding = file_embedding(file)
         np.testing.assert_allclose(vector, unit(embedding), atol=1e-5)
         assert clip["licence"] in clip["credit"] and clip["artist"] in clip["credit"]
-        file = course_file("mini/" + clip["file"])
         wanted = live_neighbours.preview(file) if clip["preview_s"] else file.read_bytes()
         assert sounds[clip["clip"]] == wanted
     assert [clip["preview_s"] for clip in found["clips"]] == [0, 6, 6, 6]  # as if all were of one artist

@@ -40,7 +40,7 @@ def neighbours(cache: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     -------
     found : dict
         What JSON can hold. "network": its name; "values": of a vector; "clips": a list of dicts with the strings
-        clip (its name), file (below data/mini), title, artist, genre (empty where it has none), licence (an SPDX
+        clip (its name), title, artist, genre (empty where it has none), licence (an SPDX
         expression) and credit (one line), and with preview_s: 0 where the clip is whole, otherwise the seconds that
         there are of it; "vectors": base64 of float32, little-endian, clips × values.
     sounds : dict of str to bytes
@@ -77,7 +77,6 @@ def neighbours(cache: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     clips = [
         {
             "clip": row["clip_id"],
-            "file": row["file"],
             "title": row["title"],
             "artist": row["artist"],
             "genre": row["genre"],
@@ -100,7 +99,7 @@ def first_of_each(column: str, rows: Iterable[dict[str, str]]) -> list[dict[str,
 
 
 def preview(file: Path, threads: int = 1) -> bytes:
-    """Return the first `PREVIEW_S` seconds of a clip as Ogg Opus, faded out, in half the bits a second.
+    """Return the first `PREVIEW_S` seconds of a clip as Ogg Opus, faded out, in about half the bits a second.
 
     A preview is to be listened to. The networks hear it otherwise than the clip: of the three strongest tags, about
     one in six is another.
