@@ -170,6 +170,21 @@ def test_friendly_lines(page, files):
         assert page.evaluate("() => document.getElementById('result').hidden")
 
 
+def test_clip_and_preview(page):
+    """A whole clip is Ogg Vorbis; a preview is Opus, and Firefox decodes that, too."""
+    page.evaluate("() => { document.getElementById('clip').value = '0ad_01_0' }")
+    page.click("#clips button")
+    page.wait(DONE)
+    assert page.text("#facts").startswith("10 s")
+    page.evaluate(
+        "() => [...document.querySelectorAll('#alike li')].find((row) => row.textContent.includes('preview, 6 s'))"
+        ".querySelector('button.quiet').click()"
+    )
+    page.until("document.getElementById('facts').textContent.startsWith('6.0 s')", "the preview")
+    page.wait(DONE)
+    assert "a preview: the beginning of a clip" in page.text("#facts")
+
+
 @pytest.mark.parametrize("page", ["file", "server"], indirect=True)
 def test_microphone(page):
     """It hears a tone of 440 Hz."""
