@@ -23,6 +23,7 @@ import jinja2
 import numpy as np
 
 from dl4mir_utils.errors import Dl4mirError
+from dl4mir_utils.live.files import write_whole
 from dl4mir_utils.paths import course_file
 
 HERE = Path(__file__).parent
@@ -90,7 +91,7 @@ def build_live(folder: Path) -> str | None:
     whole = [clip for clip in found["clips"] if not clip["preview_s"]]
     values = {"networks": NETWORKS, "clips": whole, "preview_s": PREVIEW_S, "policy": policy(), "current": "live"}
     values |= {page: (folder / f"{page}.html").exists() for page in ("attribution", "glossary")}
-    _write(folder / "live.html", _template().render(**values).encode())
+    write_whole(folder / "live.html", _template().render(**values).encode())
     return None
 
 
@@ -125,20 +126,10 @@ def write_assets(
     files = {folder / f"{name}.js": pack(name, content) for name, content in (packed | assets).items()}
     files |= {folder / name: text.encode() for name, text in texts.items()}
     for path, content in files.items():
-        _write(path, content)
+        write_whole(path, content)
     for old in folder.rglob("*"):
         if old.is_file() and old not in files:
             old.unlink()
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all, and not if it is the same already."""
-    if path.exists() and path.read_bytes() == content:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(content)
-    part.replace(path)
 
 
 def _template() -> jinja2.Template:

@@ -16,6 +16,7 @@ from dl4mir_utils.apps.lite import network_card
 from dl4mir_utils.apps.similar import NETWORK, file_embedding, unit
 from dl4mir_utils.apps.workers import Failure, each_in_process
 from dl4mir_utils.errors import AudioDecodeError
+from dl4mir_utils.live.files import write_whole
 from dl4mir_utils.paths import course_file
 
 VERSION = 2  # of what the cache holds: to be raised with a change of how it is made
@@ -67,10 +68,7 @@ def neighbours(cache: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
         previews = _of_each(preview, [files[clip] for clip in cut])
         stored = {"vectors": base64.b64encode(vectors).decode()}
         stored |= {clip: base64.b64encode(sound).decode() for clip, sound in zip(cut, previews, strict=True)}
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        part = cache.with_name(cache.name + ".part")
-        part.write_text(json.dumps({"digest": _digest(made_from, stored), "stored": stored}), encoding="utf-8")
-        part.replace(cache)
+        write_whole(cache, json.dumps({"digest": _digest(made_from, stored), "stored": stored}).encode())
     sounds = {
         clip: file.read_bytes() if clip in whole else base64.b64decode(stored[clip]) for clip, file in files.items()
     }
