@@ -307,6 +307,20 @@ def test_interrupt_leaves_no_kernel(site):
     path.unlink()
 
 
+def test_namespace_holds_imports_of_every_cell_and_model_cells(tmp_path):
+    (tmp_path / "notebooks").mkdir()
+    imports = ["import json", "from math import (\n    pi,\n    tau,\n)\n\nraise RuntimeError('not an import')"]
+    magics = "import sys\n\nif 'google.colab' in sys.modules:\n    %cd /content\n    !git clone it"
+    path = write(
+        tmp_path, "06_models.ipynb", "Models", magics, *imports, "raise RuntimeError('not tagged')", "half = pi"
+    )
+    notebook = nbs.read(path)
+    notebook.cells[-1].metadata["tags"] = ["model"]
+    path.write_text(nbs.dumps(notebook), "utf-8")
+    defined = nbs.namespace(path)
+    assert defined["half"] == defined["tau"] / 2 and defined["json"] is json and defined["sys"] is sys
+
+
 def test_an_answer_that_came_unnoticed_is_found():
     class Socket:
         """Has an answer, but whoever waits when it comes is not told; only asking anew finds it."""

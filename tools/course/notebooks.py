@@ -3,6 +3,7 @@
 Used by ``tools/course/course.py`` (which runs notebooks) and by ``tests/test_notebook_rules.py`` (which checks them).
 """
 
+import ast
 import base64
 import io
 import math
@@ -17,6 +18,7 @@ from operator import getitem
 from pathlib import Path
 
 import nbformat
+from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
 from PIL import Image
 
@@ -104,13 +106,21 @@ def quiz_answers(nb: NotebookNode) -> list[list[tuple[str, bool]]]:
 
 
 def namespace(path: Path) -> dict:
-    """Execute a notebook's imports and its cells tagged `model`; return what they define."""
+    """Execute a notebook's import statements, in however many cells, and its cells tagged `model`.
+
+    Returns
+    -------
+    dict
+        What they define, by name.
+    """
     notebook = read(path)
-    code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
-    imports = next(source for source in code if "import keras" in source)
+    code = [cell.source for cell in notebook.cells if cell.cell_type == "code" and "solution" not in tags(cell)]
+    to_python = TransformerManager().transform_cell
+    statements = [statement for source in code for statement in ast.parse(to_python(source)).body]
+    imports = [ast.unparse(one) for one in statements if isinstance(one, ast.Import | ast.ImportFrom)]
     models = [cell.source for cell in notebook.cells if "model" in tags(cell)]
     defined: dict = {}
-    for source in [imports, *models]:
+    for source in [*imports, *models]:
         exec(source, defined)
     return defined
 
