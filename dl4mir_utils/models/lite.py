@@ -25,6 +25,11 @@ from dl4mir_utils.errors import BadArgumentError
 
 HALVED = 2**13  # values of an array, from which on it is stored in half precision
 LARGE = 64  # taps of a filter over one channel, from which on `PatchConv2D` is faster
+WITH_BIAS = [  # operations that take an input, weights, and biases
+    schema.BuiltinOperator.CONV_2D,
+    schema.BuiltinOperator.DEPTHWISE_CONV_2D,
+    schema.BuiltinOperator.FULLY_CONNECTED,
+]
 GROUP = 8  # taps that become channels, where a filter is long and not tall
 AUDIO = "float32, one channel in [-1, 1]"  # the scaling: what `load_audio` gives, nothing else is done to it
 
@@ -150,11 +155,19 @@ def _call(name: str, signature: Signature, model: keras.Model) -> Callable[..., 
 def _in_half_precision(content: bytes) -> bytes:
     """Store the large arrays of a network in half precision; when it is loaded, `DEQUANTIZE` makes them single again.
 
-    The converter's own way does so with all constants, down to single biases and the spectrogram's window, which saves
-    little and makes the answers differ three times as much.
+    The converter's own way does so with all constants, down to the spectrogram's window, which saves little and makes
+    the answers differ three times as much. But where the weights of an operation are halved, its biases must be, too:
+    otherwise LiteRT in a browser leaves it to a kernel that takes five times as long.
     """
     network = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
     codes = [code.builtinCode for code in network.operatorCodes]
+    biases = set()  # their buffers
+    for graph in network.subgraphs:
+        for operator in graph.operators:
+            if codes[operator.opcodeIndex] in WITH_BIAS and len(operator.inputs) == 3 and operator.inputs[2] >= 0:
+                weights, bias = (graph.tensors[number] for number in operator.inputs[1:])
+                if np.prod(weights.shape) >= HALVED:
+                    biases.add(bias.buffer)
     dequantize = schema.OperatorCodeT()
     dequantize.builtinCode = dequantize.deprecatedBuiltinCode = schema.BuiltinOperator.DEQUANTIZE
     dequantize.version = 1
@@ -165,8 +178,9 @@ def _in_half_precision(content: bytes) -> bytes:
     for graph in network.subgraphs:
         for number, tensor in enumerate(list(graph.tensors)):
             data = network.buffers[tensor.buffer].data
-            large = tensor.type == schema.TensorType.FLOAT32 and data is not None and np.prod(tensor.shape) >= HALVED
-            if not large:
+            if tensor.type != schema.TensorType.FLOAT32 or data is None:
+                continue
+            if np.prod(tensor.shape) < HALVED and tensor.buffer not in biases:
                 continue
             if tensor.buffer not in halved:
                 half = np.frombuffer(bytes(data), np.float32).astype(np.float16)
