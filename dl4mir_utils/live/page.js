@@ -160,6 +160,7 @@ async function open(file, name, clip = null) {
     const { sound, address } = await read(file);
     if (mine !== turn) return;
     const { duration_s } = sound;
+    engine.load(todo({ done: new Set() })).catch(() => {}); // meanwhile; what fails here is told when it is needed
     const id = await engine.open(sound, (share) => mine === turn && working(0.05 * share, "Reading the sound"));
     if (mine !== turn) return void engine.close(id.id);
     opened = {

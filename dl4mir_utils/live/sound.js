@@ -420,10 +420,56 @@ function divisor(a, b) {
 }
 
 /**
- * From one sample rate to another, for sound that comes in parts: windowed sincs, without delay. Far above the wanted
- * rate, every second sample is left out first, as often as possible: there a filter has room to fall, so it is short, and
- * the last one, which has none, has fewer samples to look at.
+ * The filters from one rate to another, one after the other. Far above the wanted rate, every second sample is left out
+ * first, as often as possible: there a filter has room to fall, so it is short, and the last one, which has none, has
+ * fewer samples to look at.
+ * @returns {[number, number, number, number][]} the rates before and after each; what it lets pass, and from where on it
+ *   stops; in Hz
  */
+function filtersBetween(from, to) {
+  const kept = Math.min(from, to) / 2; // what is above must not come back below
+  const filters = [];
+  let rate = from;
+  for (; rate % 2 === 0 && rate / 2 >= ROOM * to; rate /= 2) {
+    filters.push([rate, rate / 2, PASSED * kept, rate / 2 - kept]);
+  }
+  if (rate !== to) filters.push([rate, to, PASSED * kept, kept]);
+  return filters;
+}
+
+/** How many samples of its input a filter sees to either side. */
+function reachOf([from, , passed, stopped]) {
+  const taps = (STOPPED_DB - 7.95) / (14.36 * ((stopped - passed) / from)); // Kaiser's estimate
+  return 2 * Math.ceil(taps / 4); // even, so that four at a time come out
+}
+
+/**
+ * Cut a sound into spans that can be resampled side by side; joined, they are what the whole would be, to the last bit.
+ * @param {number} samples of the sound
+ * @param {number} from in Hz
+ * @param {number} to in Hz
+ * @param {number} most how many spans, at most
+ * @returns {{first: number, end: number, skip: number, count: number}[]} which samples to resample, and which of those
+ *   that come out belong to the span: after how many, and how many
+ */
+export function spans(samples, from, to, most) {
+  const rate = Math.round(from);
+  const filters = filtersBetween(rate, to);
+  // Only at every so many samples, an output falls upon an input, in all filters.
+  const period = (rate / divisor(rate, to)) * 2 ** filters.length;
+  const reach = filters.reduce((sum, filter) => sum + Math.ceil((reachOf(filter) * rate) / filter[0]), 0);
+  const margin = Math.ceil(reach / period) * period;
+  const size = Math.ceil(samples / most / period) * period;
+  const out = (at) => Math.round((at * to) / rate);
+  return Array.from({ length: Math.ceil(samples / size) }, (_, i) => {
+    const [start, stop] = [i * size, Math.min(samples, (i + 1) * size)];
+    const first = Math.max(0, start - margin);
+    const end = Math.min(samples, stop + margin);
+    return { first, end, skip: out(start - first), count: out(stop) - out(start) };
+  });
+}
+
+/** From one sample rate to another, for sound that comes in parts: windowed sincs, without delay. */
 export class StreamResampler {
   /**
    * @param {number} from in Hz
@@ -434,13 +480,7 @@ export class StreamResampler {
     this.to = to;
     this.known = 0; // samples that came in
     this.done = 0; // samples that went out
-    this.stages = [];
-    const kept = Math.min(this.from, to) / 2; // in Hz: what is above must not come back below
-    let rate = this.from;
-    for (; rate % 2 === 0 && rate / 2 >= ROOM * to; rate /= 2) {
-      this.stages.push(new Stage(rate, rate / 2, PASSED * kept, rate / 2 - kept));
-    }
-    if (rate !== to) this.stages.push(new Stage(rate, to, PASSED * kept, kept));
+    this.stages = filtersBetween(this.from, to).map((filter) => new Stage(filter));
   }
 
   /**
@@ -465,18 +505,13 @@ export class StreamResampler {
 
 /** One filter of a resampler, and what it needs to know of the sound before. */
 class Stage {
-  /**
-   * @param {number} from in Hz
-   * @param {number} to in Hz
-   * @param {number} passed in Hz: what is below stays as it is
-   * @param {number} stopped in Hz: what is above is gone
-   */
-  constructor(from, to, passed, stopped) {
+  /** @param {[number, number, number, number]} filter as `filtersBetween` gives it */
+  constructor(filter) {
+    const [from, to, passed, stopped] = filter;
     const common = divisor(from, to);
     this.up = to / common;
     this.down = from / common;
-    const taps = (STOPPED_DB - 7.95) / (14.36 * ((stopped - passed) / from)); // Kaiser's estimate
-    this.half = 2 * Math.ceil(taps / 4); // even, so that four at a time come out
+    this.half = reachOf(filter);
     if (this.up * 2 * this.half > MOST_TAPS) throw new LiveError("rate", String(from));
     this.filters = this.#filters((passed + stopped) / 2 / from);
     this.kept = new Float32Array(this.half); // silence before the beginning
@@ -488,13 +523,14 @@ class Stage {
   /** Weights for each place between two samples of the input on which a sample of the output may fall. */
   #filters(middle) {
     const beta = 0.1102 * (STOPPED_DB - 8.7);
+    const most = bessel(beta);
     return Array.from({ length: this.up }, (_, phase) =>
       Float32Array.from({ length: 2 * this.half }, (_, i) => {
         const t = i - this.half + 1 - phase / this.up;
         const r = t / this.half;
         if (Math.abs(r) >= 1) return 0;
         const sinc = t ? Math.sin(2 * Math.PI * middle * t) / (Math.PI * t) : 2 * middle;
-        return (sinc * bessel(beta * Math.sqrt(1 - r * r))) / bessel(beta);
+        return (sinc * bessel(beta * Math.sqrt(1 - r * r))) / most;
       }),
     );
   }
@@ -519,17 +555,21 @@ class Stage {
 
   #upto(end) {
     const { up, down, half, kept, filters, first } = this;
+    const taps = 2 * half;
     const out = new Float32Array(end - this.done);
     for (let n = this.done; n < end; n++) {
       const whole = Math.floor((n * down) / up);
       const filter = filters[(n * down) % up];
       const at = whole - half + 1 - first;
-      let [a, b, c, d] = [0, 0, 0, 0];
-      for (let i = 0; i < 2 * half; i += 4) {
-        a += filter[i] * kept[at + i];
-        b += filter[i + 1] * kept[at + i + 1];
-        c += filter[i + 2] * kept[at + i + 2];
-        d += filter[i + 3] * kept[at + i + 3];
+      let a = 0; // one by one: a list would be made anew each time, until this is compiled
+      let b = 0;
+      let c = 0;
+      let d = 0;
+      for (let i = 0, j = at; i < taps; i += 4, j += 4) {
+        a += filter[i] * kept[j];
+        b += filter[i + 1] * kept[j + 1];
+        c += filter[i + 2] * kept[j + 2];
+        d += filter[i + 3] * kept[j + 3];
       }
       out[n - this.done] = a + b + (c + d);
     }

@@ -5,7 +5,7 @@
 import {
   Listener, checkCard, genreOverTime, mostAlike, ownOverTime, peakOf, pictureOf, singingOverTime, tagsOverTime,
 } from "./analyses.js"; // prettier-ignore
-import { LiveError, RATE, SILENCE, StreamResampler, joined } from "./sound.js";
+import { LiveError, RATE, SILENCE, StreamResampler, joined, spans } from "./sound.js";
 
 /**
  * @typedef {object} Wanted what to find out about a sound; what is not named is not done
@@ -21,6 +21,7 @@ const NEAREST = 12; // clips that are named, if not told how many
 const SHARES = { picture: 0.5, genre: 0.5, similar: 2, tags: 10, singing: 14, own: 5 }; // of the time, roughly
 const REPORT_MS = 120; // between two parts of the same kind: no eye needs more
 const RESAMPLED_AT_ONCE = 2 ** 18; // samples
+const ALONE_S = 20; // a longer sound is resampled in both workers, half of it in each
 
 /** How long a task takes, roughly. @param {Wanted} wanted */
 function sharesOf(wanted) {
@@ -162,14 +163,25 @@ export class Engine {
 
   /**
    * Hand over a sound, which is resampled and kept in the worker.
-   * @param {import("./sound.js").Sound} sound as `decode` gives it; its samples are gone here
+   * @param {import("./sound.js").Sound} sound as `decode` gives it; its samples may be gone here
    * @param {(share: number) => void} [onprogress]
    * @param {number} [rate] other than 16 kHz for a network of one's own that wants it
    * @returns {Promise<{id: number, samples: number, duration_s: number, peak: number}>}
    */
   async open({ mono, rate: from }, onprogress, rate = RATE) {
     await this.start();
-    return this.#main.ask({ task: "open", mono, from, rate }, [mono.buffer], (share) => onprogress?.(share));
+    const lines = mono.length > ALONE_S * from ? [this.#main, await this.#other()] : [this.#main];
+    const known = lines.map(() => 0); // which share of each part is done
+    const resampled = spans(mono.length, from, rate, lines.length).map(async ({ first, end, ...span }, i) => {
+      const part = lines.length > 1 ? mono.slice(first, end) : mono;
+      const { audio } = await lines[i].ask({ task: "resample", mono: part, from, rate, ...span }, [part.buffer], (share) => {
+        known[i] = share;
+        onprogress?.(known.reduce((sum, each) => sum + each, 0) / lines.length);
+      });
+      return audio;
+    });
+    const audio = joined(await Promise.all(resampled));
+    return this.#main.ask({ task: "open", audio, rate }, [audio.buffer]);
   }
 
   /** Forget a sound. @param {number} song */
@@ -381,7 +393,7 @@ export function serve(LiteRT, scope) {
       delete cards[name];
     },
 
-    async open({ mono, from, rate, id }) {
+    async resample({ mono, from, rate, skip, count, id }) {
       const resampler = new StreamResampler(from, rate);
       const parts = [];
       for (let at = 0; at < mono.length; at += RESAMPLED_AT_ONCE) {
@@ -389,7 +401,10 @@ export function serve(LiteRT, scope) {
         scope.postMessage({ id, part: at / mono.length });
         await pause();
       }
-      const audio = joined([...parts, resampler.finish()]);
+      return { audio: joined([...parts, resampler.finish()]).slice(skip, skip + count) };
+    },
+
+    async open({ audio, rate }) {
       if (audio.some((value) => !Number.isFinite(value))) throw new LiveError("not_finite");
       if (audio.length < 2) throw new LiveError("too_short");
       const peak = peakOf(audio);

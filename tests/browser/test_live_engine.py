@@ -247,17 +247,25 @@ def test_the_resampler_does_as_soxr(page, rate):
     audio = sum(np.sin(2 * np.pi * hz * times + rng.uniform(0, 6)) for hz in tones) / 40
     audio = (audio * np.hanning(len(audio))).astype(np.float32)
     wanted = soxr.resample(audio, rate, 16000)
-    whole, in_parts = page.evaluate(
+    whole, in_parts, *in_spans = page.evaluate(
         """([text, rate]) => {
           const audio = live.floats(text), parts = new live.StreamResampler(rate), found = [];
           for (let at = 0; at < audio.length; at += 997) found.push(parts.push(audio.slice(at, at + 997)));
-          return [live.resample(audio, rate), live.joined([...found, parts.finish()])].map(live.bytes);
+          const inSpans = [1, 2, 3].map((most) =>
+            live.joined(
+              live.spans(audio.length, rate, 16000, most).map(({ first, end, skip, count }) =>
+                live.resample(audio.slice(first, end), rate).slice(skip, skip + count),
+              ),
+            ),
+          );
+          return [live.resample(audio, rate), live.joined([...found, parts.finish()]), ...inSpans].map(live.bytes);
         }""",
         [base64.b64encode(audio.tobytes()).decode(), rate],
     )
     found = np.frombuffer(base64.b64decode(whole), np.float32)
     np.testing.assert_allclose(found, wanted, atol=EXACT)
-    np.testing.assert_array_equal(np.frombuffer(base64.b64decode(in_parts), np.float32), found)
+    for same in (in_parts, *in_spans):
+        np.testing.assert_array_equal(np.frombuffer(base64.b64decode(same), np.float32), found)
 
 
 @pytest.mark.parametrize(
