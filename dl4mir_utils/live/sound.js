@@ -356,10 +356,13 @@ function isText(buffer) {
 
 /** The mean of the channels, computed as the command line does. */
 function mean(channels) {
-  if (channels.length === 1) return Float32Array.from(channels[0]);
-  const mono = new Float32Array(channels[0]?.length ?? 0);
-  for (const channel of channels) for (let i = 0; i < mono.length; i++) mono[i] += channel[i];
-  for (let i = 0; i < mono.length; i++) mono[i] /= channels.length;
+  if (!channels.length) return new Float32Array(0);
+  const mono = channels[0].slice();
+  for (let number = 1; number < channels.length; number++) {
+    const channel = channels[number];
+    const count = number === channels.length - 1 ? channels.length : 1; // the last one that is added
+    for (let i = 0; i < mono.length; i++) mono[i] = Math.fround(mono[i] + channel[i]) / count;
+  }
   return mono;
 }
 
