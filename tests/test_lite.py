@@ -8,6 +8,8 @@ import keras
 import numpy as np
 import pytest
 import soundfile
+from tensorflow.lite.tools import flatbuffer_utils
+from tensorflow.lite.tools.flatbuffer_utils import schema_fb
 
 from dl4mir_utils import BadArgumentError
 from dl4mir_utils.apps.lite import Network, network, read_card
@@ -90,6 +92,44 @@ def test_networks_are_what_an_export_of_today_would_be(recipe, tmp_path, name):
     assert {k: v for k, v in fresh.card.items() if k not in unchanged} == {
         k: v for k, v in shipped.card.items() if k not in unchanged
     }
+
+
+def slow_in_a_browser(path):
+    """Return what LiteRT's fast kernels do not take, or take with a few filters that may be slow."""
+    opened = flatbuffer_utils.read_model(str(path))
+    codes = [code.builtinCode for code in opened.operatorCodes]
+    found = []
+    for graph in opened.subgraphs:
+        steps = [(codes[step.opcodeIndex], step) for step in graph.operators]
+        halved = {step.outputs[0] for code, step in steps if code == schema_fb.BuiltinOperator.DEQUANTIZE}
+        for code, step in steps:
+            if code not in (schema_fb.BuiltinOperator.CONV_2D, schema_fb.BuiltinOperator.FULLY_CONNECTED):
+                continue
+            weights, *bias = (number for number in step.inputs[1:] if number >= 0)
+            shape = tuple(graph.tensors[weights].shape)
+            if bias and (weights in halved) != (bias[0] in halved):
+                found.append(f"{shape}: weights and biases differ in precision")
+            if code == schema_fb.BuiltinOperator.CONV_2D and shape[0] % 8:
+                found.append(f"{shape}: no multiple of eight filters")
+    return found
+
+
+@pytest.mark.parametrize("name", [*NAMES, "genre_mini"])
+def test_a_browser_computes_them_with_its_fast_kernels(name):
+    assert slow_in_a_browser(course_file(f"pretrained/{name}.tflite")) == []
+
+
+def test_so_does_it_with_networks_of_ones_own(tmp_path):
+    sound = keras.Input((4096, 1))
+    votes = keras.layers.Dense(5)(keras.layers.GlobalMaxPooling1D()(keras.layers.Conv1D(80, 128)(sound)))
+    model = keras.Model(sound, votes)
+    model.set_weights([np.random.default_rng(0).normal(size=weights.shape) for weights in model.get_weights()])
+    signatures = {"window": Signature(model, {"audio": (1, 4096, 1)}, ["votes"])}
+    to_tflite(tmp_path / "own.tflite", signatures, labels=list("abcde"))
+    assert slow_in_a_browser(tmp_path / "own.tflite") == []
+    answer = Network(tmp_path / "own.tflite")("window", audio=loud(4096)[np.newaxis, :, np.newaxis])["votes"]
+    wanted = model(loud(4096)[np.newaxis, :, np.newaxis], training=False)
+    np.testing.assert_allclose(answer, wanted, rtol=2e-3, atol=2e-2)
 
 
 def loud(samples):

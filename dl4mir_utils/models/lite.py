@@ -157,7 +157,7 @@ def _in_half_precision(content: bytes) -> bytes:
 
     The converter's own way does so with all constants, down to the spectrogram's window, which saves little and makes
     the answers differ three times as much. But where the weights of an operation are halved, its biases must be, too:
-    otherwise LiteRT in a browser leaves it to a kernel that takes five times as long.
+    otherwise LiteRT in a browser leaves it to a kernel that takes several times as long.
     """
     network = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
     codes = [code.builtinCode for code in network.operatorCodes]
