@@ -52,14 +52,9 @@ live.codeOf = async (task) => {
 """
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    """A folder with a page that has the engine, and nothing else."""
-    try:
-        litert = build.litert_js(ROOT / "build" / "npm")
-    except build._MissingError as error:
-        pytest.skip(str(error))
-    folder = tmp_path_factory.mktemp("live")
+def write_engine(folder):
+    """Write a page that has the engine, and nothing else, into a folder."""
+    litert = build.litert_js(ROOT / "build" / "npm")
     entry = folder / "entry.js"
     imports, names = [], []
     for module in MODULES:
@@ -76,6 +71,16 @@ def site(tmp_path_factory):
     head = f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{build.policy()}">'
     page = f'{head}<link rel="icon" href="data:,"><title>Engine</title><input type="file" id="file">'
     (folder / "live.html").write_text(f'<!doctype html>{page}<script defer src="live/page.js"></script>', "utf-8")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """A folder with a page that has the engine, and nothing else."""
+    folder = tmp_path_factory.mktemp("live")
+    try:
+        write_engine(folder)
+    except build._MissingError as error:
+        pytest.skip(str(error))
     return folder
 
 
