@@ -65,7 +65,9 @@ def to_tflite(
 ) -> dict[str, Any]:
     """Export a network to `path`, and its card to the same name with the ending .json.
 
-    Only operations that every LiteRT has are used, STFT and LSTM included. The same network gives the same bytes.
+    Only operations that every LiteRT has are used, STFT and LSTM included. The same network gives the same bytes. For a
+    network that is to run in a browser, choose multiples of eight as numbers of filters: others may be several times as
+    slow there (`benchmarks/browser_kernels.py`).
 
     Parameters
     ----------
@@ -157,7 +159,8 @@ def _in_half_precision(content: bytes) -> bytes:
 
     The converter's own way does so with all constants, down to the spectrogram's window, which saves little and makes
     the answers differ three times as much. But where the weights of an operation are halved, its biases must be, too:
-    otherwise LiteRT in a browser leaves it to a kernel that takes several times as long.
+    otherwise LiteRT in a browser leaves it to a kernel that takes about four times as long
+    (`benchmarks/browser_kernels.py`).
     """
     network = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
     codes = [code.builtinCode for code in network.operatorCodes]

@@ -19,7 +19,7 @@ def without_still_filters(model: keras.Model) -> keras.Model:
 
     A few stay, with zeros for weights, so that each layer has a multiple of eight filters. In what is missing to a full
     group of eight, LiteRT computes with whatever lies in memory, and that may be slow: in a browser, a layer of 30
-    filters often takes three times as long as one of 32, or longer (benchmarks/browser_kernels.py).
+    filters often takes three times as long as one of 32, or longer (`benchmarks/browser_kernels.py`).
 
     Parameters
     ----------
