@@ -403,7 +403,7 @@ function pcmOfAiff(buffer) {
 // --- resampling -----------------------------------------------------------------------------------------------------
 
 const PASSED = 0.913; // of half the lower rate, as soxr's high quality; from there to 1 the filter falls
-const STOPPED_DB = 120; // by how much it then dampens
+const STOPPED_DB = 100; // by how much it then dampens: more than the noise of 16 bits
 const ROOM = 1.25; // times the wanted rate: what halving must leave
 const MOST_TAPS = 2 ** 24; // of all filters together: no pair of rates of real recordings needs more
 
