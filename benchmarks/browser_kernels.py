@@ -15,7 +15,6 @@ Chrome.
 
 import base64
 import json
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -35,7 +34,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 try:
-    from browser.conftest import NAMES
+    from browser.conftest import chromium_path
     from browser.test_live_engine import whole_floats, write_engine
     from playwright.sync_api import sync_playwright
 except ImportError as error:
@@ -74,7 +73,7 @@ def export(path, filters, half=True, halved_biases=True):
 
 
 def main():
-    chromium = next(filter(None, map(shutil.which, NAMES)), None)
+    chromium = chromium_path()
     if not chromium:
         raise SystemExit("This benchmark needs Chromium or Chrome, which is not on this machine.")
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:

@@ -7,7 +7,6 @@ network answers through LiteRT, every half second. A line for each answer: how l
 long the way to Python and back took, the computation, and the drawing, in seconds. Notebook 11b reads the table.
 """
 
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -20,7 +19,7 @@ from playwright.sync_api import sync_playwright
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from browser.conftest import NAMES  # noqa: E402
+from browser.conftest import chromium_path  # noqa: E402
 from browser.opening import jupyter_lab, run_all_cells, watch  # noqa: E402
 
 from dl4mir_utils.paths import data_root  # noqa: E402
@@ -54,7 +53,7 @@ def main() -> None:
         nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), folder / "listen.ipynb")
         with jupyter_lab(folder) as address:
             browser = playwright.chromium.launch(
-                executable_path=next(filter(None, map(shutil.which, NAMES))),
+                executable_path=chromium_path(),
                 args=[
                     "--no-sandbox",
                     "--autoplay-policy=no-user-gesture-required",

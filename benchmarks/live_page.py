@@ -15,7 +15,6 @@ each beside its goal:
 Run it: `python benchmarks/live_page.py`. It takes two minutes, and needs the extra `test` and Chromium or Chrome.
 """
 
-import shutil
 import sys
 import tempfile
 import threading
@@ -32,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 try:
-    from browser.conftest import NAMES
+    from browser.conftest import chromium_path
     from browser.test_live_page import CLIPS, DONE, SLOW_MS, write_page
     from playwright.sync_api import sync_playwright
 except ImportError as error:
@@ -153,7 +152,7 @@ def microphone(page):
 
 
 def main():
-    chromium = next(filter(None, map(shutil.which, NAMES)), None)
+    chromium = chromium_path()
     if not chromium:
         raise SystemExit("This benchmark needs Chromium or Chrome, which is not on this machine.")
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:

@@ -163,7 +163,7 @@ export class Engine {
 
   /**
    * Hand over a sound, which is resampled and kept in the worker.
-   * @param {import("./sound.js").Sound} sound as `decode` gives it; its samples may be gone here
+   * @param {import("./sound.js").Sound} sound as `decode` gives it
    * @param {(share: number) => void} [onprogress]
    * @param {number} [rate] other than 16 kHz for a network of one's own that wants it
    * @returns {Promise<{id: number, samples: number, duration_s: number, peak: number}>}
@@ -173,7 +173,7 @@ export class Engine {
     const lines = mono.length > ALONE_S * from ? [this.#main, await this.#other()] : [this.#main];
     const known = lines.map(() => 0); // which share of each part is done
     const resampled = spans(mono.length, from, rate, lines.length).map(async ({ first, end, ...span }, i) => {
-      const part = lines.length > 1 ? mono.slice(first, end) : mono;
+      const part = mono.slice(first, end);
       const { audio } = await lines[i].ask({ task: "resample", mono: part, from, rate, ...span }, [part.buffer], (share) => {
         known[i] = share;
         onprogress?.(known.reduce((sum, each) => sum + each, 0) / lines.length);

@@ -12,11 +12,15 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 HERE = Path(__file__).parent
 
 
+def chromium_path() -> str | None:
+    """Where the system's Chromium or Chrome is, if there is one; benchmarks ask, too."""
+    return next(filter(None, map(shutil.which, NAMES)), None)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def chromium():
     pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra `test`)")
-    path = next(filter(None, map(shutil.which, NAMES)), None)
-    return path or pytest.skip("there is no Chromium or Chrome on this machine")
+    return chromium_path() or pytest.skip("there is no Chromium or Chrome on this machine")
 
 
 @pytest.fixture(scope="module")
